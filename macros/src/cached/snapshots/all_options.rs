@@ -1,0 +1,69 @@
+impl Service {
+    #[allow(refining_impl_trait)]
+    #[inline]
+    fn rate(
+        &self,
+        bank: &Bank,
+        from: Currency,
+        to: Currency,
+    ) -> impl ::other::CachedCall<
+        Output = Result<Option<Rate>, Error>,
+        Value = Option<Rate>,
+    > {
+        let plan = ::other::__private::Plan::new(
+                {
+                    static FUNCTION: ::other::__private::Function = ::other::__private::Function::new(
+                        ::other::__private::concat!(
+                            ::other::__private::module_path!(), "::", "rate"
+                        ),
+                    );
+                    &FUNCTION
+                },
+                ::other::__private::home(&(self.keylatch)),
+            )
+            .key(|key| {
+                key.literal("rate:");
+                ::other::__private::part(key, &from);
+                key.literal("/");
+                ::other::__private::part(key, &to);
+            })
+            .tag(|key| {
+                key.literal("rates");
+            })
+            .tag(|key| {
+                key.literal("bank:");
+                ::other::__private::part(key, &bank.id);
+            })
+            .depends_on(&bank_of(from))
+            .depends_on(&self.other::<u8>(to))
+            .ttl(Duration::from_secs(60))
+            .negative_ttl(::other::__private::Option::None)
+            .jitter(0.1f64)
+            .timeout(::other::__private::Duration::from_millis(50))
+            .load_timeout(::other::__private::Duration::from_millis(5000))
+            .version(3u32)
+            .hold_off(::other::__private::Duration::from_millis(60000))
+            .untracked();
+        ::other::__private::call::<
+            ::other::__private::shape::FallibleOptional,
+            Result<Option<Rate>, Error>,
+            _,
+            _,
+            _,
+            _,
+        >(
+            plan,
+            ::other::__private::codec::<::other::__private::codecs::Json, Rate>(),
+            move |value: &Option<Rate>| ::other::__private::Verdict {
+                store: ::other::__private::ask(value, |rate: &Rate| rate.open),
+                ttl: ::other::__private::Into::<
+                    ::other::__private::Option<::other::__private::Duration>,
+                >::into({
+                    let result = value;
+                    result.expires()
+                }),
+            },
+            async move || -> Result<Option<Rate>, Error> { todo!() },
+        )
+    }
+}

@@ -1,0 +1,38 @@
+#[allow(refining_impl_trait)]
+fn x() -> impl crate::cache::CachedCall<Output = u8, Value = u8> {
+    let plan = crate::cache::__private::Plan::new(
+            {
+                static FUNCTION: crate::cache::__private::Function = crate::cache::__private::Function::new(
+                    crate::cache::__private::concat!(
+                        crate ::cache::__private::module_path!(), "::", "x"
+                    ),
+                );
+                &FUNCTION
+            },
+            crate::cache::__private::global(),
+        )
+        .key(|key| {
+            key.literal("x");
+        })
+        .ttl(crate::cache::__private::Duration::from_millis(3600000));
+    crate::cache::__private::shape::require_plain({
+        use crate::cache::__private::shape::{ViaOther as _, ViaResult as _};
+        (&crate::cache::__private::shape::Probe::<u8>::new()).kind()
+    });
+    crate::cache::__private::call::<
+        crate::cache::__private::shape::Plain,
+        u8,
+        _,
+        _,
+        _,
+        _,
+    >(
+        plan,
+        crate::cache::__private::codec::<own::Codec<A, B>, u8>(),
+        move |value: &u8| crate::cache::__private::Verdict {
+            store: crate::cache::__private::ask(value, is_fresh),
+            ttl: crate::cache::__private::Option::None,
+        },
+        async move || -> u8 { 0 },
+    )
+}

@@ -1,0 +1,47 @@
+#[allow(refining_impl_trait)]
+fn find(
+    db: &Db,
+    (shop, _): (u64, u64),
+    Path(id): Path<u64>,
+) -> impl ::keylatch::CachedCall<Output = io::Result<Option<Row>>, Value = Option<Row>> {
+    let plan = ::keylatch::__private::Plan::new(
+            {
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                    ::keylatch::__private::concat!(
+                        ::keylatch::__private::module_path!(), "::", "find"
+                    ),
+                );
+                &FUNCTION
+            },
+            ::keylatch::__private::global(),
+        )
+        .default_key(
+            {
+                fn here() {}
+                ::keylatch::__private::path_of(&here)
+            },
+            |key| {
+                key.literal(":");
+                ::keylatch::__private::part(key, &shop);
+                key.literal(":");
+                ::keylatch::__private::part(key, &id);
+            },
+        )
+        .ttl(TTL);
+    ::keylatch::__private::call::<
+        ::keylatch::__private::shape::FallibleOptional,
+        io::Result<Option<Row>>,
+        _,
+        _,
+        _,
+        _,
+    >(
+        plan,
+        ::keylatch::__private::codec::<
+            ::keylatch::__private::codecs::MessagePack,
+            Row,
+        >(),
+        ::keylatch::__private::always,
+        async move || -> io::Result<Option<Row>> { todo!() },
+    )
+}

@@ -1,0 +1,46 @@
+#[allow(refining_impl_trait)]
+/// Loads a product.
+pub fn product(
+    db: &Db,
+    shop: u64,
+    id: u64,
+) -> impl ::keylatch::CachedCall<Output = Result<Product, Error>, Value = Product> {
+    let plan = ::keylatch::__private::Plan::new(
+            {
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                    ::keylatch::__private::concat!(
+                        ::keylatch::__private::module_path!(), "::", "product"
+                    ),
+                );
+                &FUNCTION
+            },
+            ::keylatch::__private::global(),
+        )
+        .key(|key| {
+            key.literal("product:");
+            ::keylatch::__private::part(key, &shop);
+            key.literal(":");
+            ::keylatch::__private::part(key, &id);
+        })
+        .tag(|key| {
+            key.literal("shop:");
+            ::keylatch::__private::part(key, &shop);
+        })
+        .ttl(::keylatch::__private::Duration::from_millis(3600000));
+    ::keylatch::__private::call::<
+        ::keylatch::__private::shape::Fallible,
+        Result<Product, Error>,
+        _,
+        _,
+        _,
+        _,
+    >(
+        plan,
+        ::keylatch::__private::codec::<
+            ::keylatch::__private::codecs::MessagePack,
+            Product,
+        >(),
+        ::keylatch::__private::always,
+        async move || -> Result<Product, Error> { db.load(shop, id).await },
+    )
+}

@@ -1,0 +1,43 @@
+#[allow(refining_impl_trait)]
+fn get<'a, T, const N: usize, K: KeyPart>(
+    id: &'a K,
+    load: impl Fn() -> T,
+) -> impl ::keylatch::CachedCall<Output = Result<[T; N], &'a str>, Value = [T; N]>
+where
+    T: Clone,
+{
+    let plan = ::keylatch::__private::Plan::new(
+            {
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                    ::keylatch::__private::concat!(
+                        ::keylatch::__private::module_path!(), "::", "get"
+                    ),
+                );
+                &FUNCTION
+            },
+            ::keylatch::__private::global(),
+        )
+        .key(|key| {
+            ::keylatch::__private::part(key, &id);
+            key.literal("<");
+            ::keylatch::__private::part(key, &N);
+            key.literal(">");
+        })
+        .ttl(::keylatch::__private::Duration::from_millis(3600000));
+    ::keylatch::__private::call::<
+        ::keylatch::__private::shape::Fallible,
+        Result<[T; N], &'a str>,
+        _,
+        _,
+        _,
+        _,
+    >(
+        plan,
+        ::keylatch::__private::codec::<
+            ::keylatch::__private::codecs::MessagePack,
+            [T; N],
+        >(),
+        ::keylatch::__private::always,
+        async move || -> Result<[T; N], &'a str> { load() },
+    )
+}

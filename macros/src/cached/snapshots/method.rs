@@ -1,0 +1,51 @@
+impl Service {
+    #[allow(refining_impl_trait)]
+    fn price(
+        &self,
+        pair: (u64, u64),
+    ) -> impl ::keylatch::CachedCall<Output = Price, Value = Price>
+    where
+        Self: Sized,
+    {
+        let plan = ::keylatch::__private::Plan::new(
+                {
+                    static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                        ::keylatch::__private::concat!(
+                            ::keylatch::__private::module_path!(), "::", "price"
+                        ),
+                    );
+                    &FUNCTION
+                },
+                ::keylatch::__private::global(),
+            )
+            .key(|key| {
+                key.literal("price:");
+                ::keylatch::__private::part(key, &self.tenant);
+                key.literal(":");
+                ::keylatch::__private::part(key, &pair.0);
+                key.literal(":");
+                ::keylatch::__private::part(key, &self);
+            })
+            .ttl(::keylatch::__private::Duration::from_millis(90000));
+        ::keylatch::__private::shape::require_plain({
+            use ::keylatch::__private::shape::{ViaOther as _, ViaResult as _};
+            (&::keylatch::__private::shape::Probe::<Price>::new()).kind()
+        });
+        ::keylatch::__private::call::<
+            ::keylatch::__private::shape::Plain,
+            Price,
+            _,
+            _,
+            _,
+            _,
+        >(
+            plan,
+            ::keylatch::__private::codec::<
+                ::keylatch::__private::codecs::MessagePack,
+                Price,
+            >(),
+            ::keylatch::__private::always,
+            async move || -> Price { self.load(pair).await },
+        )
+    }
+}

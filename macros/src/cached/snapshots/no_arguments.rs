@@ -1,0 +1,42 @@
+#[allow(refining_impl_trait)]
+fn all() -> impl ::keylatch::CachedCall<Output = Vec<Row>, Value = Vec<Row>> {
+    let plan = ::keylatch::__private::Plan::new(
+            {
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                    ::keylatch::__private::concat!(
+                        ::keylatch::__private::module_path!(), "::", "all"
+                    ),
+                );
+                &FUNCTION
+            },
+            ::keylatch::__private::global(),
+        )
+        .default_key(
+            {
+                fn here() {}
+                ::keylatch::__private::path_of(&here)
+            },
+            |_| {},
+        )
+        .ttl(::keylatch::__private::Duration::from_millis(3600000));
+    ::keylatch::__private::shape::require_plain({
+        use ::keylatch::__private::shape::{ViaOther as _, ViaResult as _};
+        (&::keylatch::__private::shape::Probe::<Vec<Row>>::new()).kind()
+    });
+    ::keylatch::__private::call::<
+        ::keylatch::__private::shape::Plain,
+        Vec<Row>,
+        _,
+        _,
+        _,
+        _,
+    >(
+        plan,
+        ::keylatch::__private::codec::<
+            ::keylatch::__private::codecs::MessagePack,
+            Vec<Row>,
+        >(),
+        ::keylatch::__private::always,
+        async move || -> Vec<Row> { load().await },
+    )
+}

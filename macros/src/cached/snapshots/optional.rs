@@ -1,0 +1,46 @@
+#[allow(refining_impl_trait)]
+fn user(
+    id: &str,
+) -> impl ::keylatch::CachedCall<Output = Option<User>, Value = Option<User>> {
+    let plan = ::keylatch::__private::Plan::new(
+            {
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                    ::keylatch::__private::concat!(
+                        ::keylatch::__private::module_path!(), "::", "user"
+                    ),
+                );
+                &FUNCTION
+            },
+            ::keylatch::__private::global(),
+        )
+        .key(|key| {
+            key.literal("user:");
+            ::keylatch::__private::part(key, &id);
+        })
+        .ttl(::keylatch::__private::Duration::from_millis(3600000))
+        .negative_ttl(
+            ::keylatch::__private::Option::Some(
+                ::keylatch::__private::Duration::from_micros(250),
+            ),
+        );
+    ::keylatch::__private::shape::require_plain({
+        use ::keylatch::__private::shape::{ViaOther as _, ViaResult as _};
+        (&::keylatch::__private::shape::Probe::<Option<User>>::new()).kind()
+    });
+    ::keylatch::__private::call::<
+        ::keylatch::__private::shape::Optional,
+        Option<User>,
+        _,
+        _,
+        _,
+        _,
+    >(
+        plan,
+        ::keylatch::__private::codec::<
+            ::keylatch::__private::codecs::MessagePack,
+            User,
+        >(),
+        ::keylatch::__private::always,
+        async move || -> Option<User> { None },
+    )
+}

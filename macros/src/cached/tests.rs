@@ -1,0 +1,175 @@
+//! Snapshots of what `#[cached]` becomes, and the mistakes it reports.
+
+use expect_test::{ExpectFile, expect_file};
+
+use super::expand;
+use crate::snapshot::{errors_of, expansion};
+
+#[expect(clippy::needless_pass_by_value, reason = "an expectation is written in place")]
+fn check(arguments: &str, item: &str, expected: ExpectFile) {
+    expected.assert_eq(&expansion(expand, arguments, item));
+}
+
+#[test]
+fn free_function() {
+    check(
+        r#"key = "product:{shop}:{id}", ttl = "1h", tags = ["shop:{shop}"], skip(db)"#,
+        "/// Loads a product.\npub async fn product(db: &Db, shop: u64, id: u64) -> Result<Product, Error> { db.load(shop, id).await }",
+        expect_file!["snapshots/free_function.rs"],
+    );
+}
+
+#[test]
+fn method() {
+    check(
+        r#"key = "price:{self.tenant}:{pair.0}:{self}", ttl = "90s""#,
+        "async fn price(&self, pair: (u64, u64)) -> Price where Self: Sized { self.load(pair).await }",
+        expect_file!["snapshots/method.rs"],
+    );
+}
+
+#[test]
+fn default_key() {
+    check(
+        "ttl = TTL, skip(db)",
+        "async fn find(db: &Db, (shop, _): (u64, u64), Path(id): Path<u64>) -> io::Result<Option<Row>> { todo!() }",
+        expect_file!["snapshots/default_key.rs"],
+    );
+}
+
+#[test]
+fn no_arguments() {
+    check(r#"ttl = "1h""#, "async fn all() -> Vec<Row> { load().await }", expect_file!["snapshots/no_arguments.rs"]);
+}
+
+#[test]
+fn optional() {
+    check(
+        r#"key = "user:{id}", ttl = "1h", negative_ttl = "250us""#,
+        "async fn user(id: &str) -> Option<User> { None }",
+        expect_file!["snapshots/optional.rs"],
+    );
+}
+
+#[test]
+fn generics() {
+    check(
+        r#"key = "{id}", ttl = "1h", skip(load)"#,
+        "async fn get<'a, T, const N: usize, K: KeyPart>(id: &'a K, load: impl Fn() -> T) -> Result<[T; N], &'a str> where T: Clone { load() }",
+        expect_file!["snapshots/generics.rs"],
+    );
+}
+
+#[test]
+fn all_options() {
+    check(
+        r#"
+        key = "rate:{from}/{to}", ttl = Duration::from_secs(60), skip_all, tags = ["rates", "bank:{bank.id}"],
+        depends_on(bank_of(from), self.other::<u8>(to)), negative_ttl = off, cache_if = |rate: &Rate| rate.open,
+        ttl_from = result.expires(), jitter = "10%", timeout = "50ms", load_timeout = "5s", codec = "json", version = 3,
+        hold_off = "1m", track = off, using = self.keylatch, crate = ::other,
+        "#,
+        "#[inline] async fn rate(&self, bank: &Bank, from: Currency, to: Currency) -> Result<Option<Rate>, Error> { todo!() }",
+        expect_file!["snapshots/all_options.rs"],
+    );
+}
+
+#[test]
+fn crate_path() {
+    check(
+        r#"key = "x", ttl = "1h", crate = crate::cache, codec = own::Codec<A, B>, cache_if = is_fresh"#,
+        "async fn x() -> u8 { 0 }",
+        expect_file!["snapshots/crate_path.rs"],
+    );
+}
+
+#[test]
+fn an_unknown_placeholder_is_left_to_rustc() {
+    check(
+        r#"key = "user:{uid}:{lang}", ttl = "1h""#,
+        "async fn user(&self, id: u64, lang: &str) -> User { load(id).await }",
+        expect_file!["snapshots/unknown_placeholder.rs"],
+    );
+}
+
+const ITEM: &str = "async fn user(db: &Db, id: u64, lang: &str) -> Result<User, Error> { load(id).await }";
+
+fn mistakes(arguments: &str, expected: &[&str]) {
+    mistakes_on(ITEM, arguments, expected);
+}
+
+fn mistakes_on(item: &str, arguments: &str, expected: &[&str]) {
+    let found = errors_of(expand, arguments, item);
+    assert_eq!(found.len(), expected.len(), "{arguments}: {found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.contains(expected), "{arguments}: {found}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    mistakes(
+        r#"key = "user:{id}{lang}", tll = "1h", ttl = 60, jitter = 2, ttl = "1h", negative_ttl = "0s""#,
+        &[
+            "run into each other",
+            "`ttl` is given twice",
+            "say the unit: `\"60s\"`",
+            "`jitter` is a fraction",
+            "unknown option `tll`; did you mean `ttl`?",
+            "`negative_ttl` is for functions that return an `Option`",
+            "`negative_ttl` of zero would store nothing; write `negative_ttl = off`",
+        ],
+    );
+}
+
+#[test]
+fn every_argument_affects_the_key() {
+    mistakes(r#"key = "user:{id}", ttl = "1h", skip(db)"#, &["`lang` does not affect the key: add `{lang}` to it or `skip(lang)`"]);
+    mistakes(r#"key = "user:{id}:{lang.x}", ttl = "1h", skip(db, dbb)"#, &["unknown parameter `dbb`; did you mean `db`? the parameters are `db`, `id`, `lang`"]);
+    mistakes(r#"key = "user:{id}", ttl = "1h", skip(id, db, db)"#, &["`id` is in the key", "`db` is skipped twice", "`lang` does not"]);
+    mistakes(r#"key = "user:{id}", ttl = "1h", skip(db), skip_all"#, &["`skip_all` skips these too"]);
+    mistakes_on("async fn f(&self) -> u8 { 0 }", r#"ttl = "1h""#, &["`self` does not affect the key: name one of its fields"]);
+    mistakes_on("async fn f(self: Arc<Self>, [a, .., b @ 1..]: [u8; 4]) -> u8 { 0 }", r#"ttl = "1h", key = "x:{self.id}""#, &["`a` does not", "`b` does not"]);
+}
+
+#[test]
+fn unknown_placeholders() {
+    mistakes(r#"key = "user:{wat}", ttl = "1h""#, &["`{wat}` names no parameter; the parameters are `db`, `id`, `lang`"]);
+    mistakes(r#"key = "user:{lan.x}", ttl = "1h""#, &["`{lan.x}` names no parameter; did you mean `lang`?"]);
+    mistakes(r#"key = "user:{self.x}", ttl = "1h""#, &["`{self.x}` names no parameter"]);
+}
+
+#[test]
+fn functions_that_cannot_be_cached() {
+    let ttl = r#"ttl = "1h""#;
+    mistakes_on("struct X;", ttl, &["`#[cached]` goes on an `async fn` with a body"]);
+    mistakes_on("fn f() -> u8 { 0 }", ttl, &["`#[cached]` goes on an `async fn`; write `async fn f`"]);
+    mistakes_on("async unsafe extern \"C\" fn f() -> u8 { 0 }", ttl, &["`unsafe fn`", "`extern fn`"]);
+    mistakes_on("async fn f() {}", ttl, &["there is nothing to cache"]);
+    mistakes_on("async fn f() -> Result<&'static str, &str> { 0 }", ttl, &["must own its data; return `String`"]);
+    mistakes_on("async fn f() -> Cow<'_, str> { 0 }", ttl, &["must own its data; return a type without a lifetime"]);
+    mistakes_on("async fn f() -> impl Iterator<Item = &u8> { 0 }", ttl, &["name the type", "must own its data"]);
+    mistakes_on("#[keylatch::with_lock] #[cached] async fn f() -> u8 { 0 }", ttl, &["put it above `#[cached]`", "remove one"]);
+    mistakes_on("async fn f() -> u8 { 0 }", "", &["`ttl` is missing"]);
+}
+
+#[test]
+fn wrong_values() {
+    mistakes(r#"ttl = 1.5, skip(db)"#, &["whole numbers with units"]);
+    mistakes(r#"ttl = 60s, skip(db)"#, &["put quotes around it: `\"60s\"`"]);
+    mistakes(r#"ttl = "0s", skip(db)"#, &["`ttl` of zero would store nothing"]);
+    mistakes(r#"ttl = , skip(db)"#, &["`ttl` has no value"]);
+    mistakes(r#"ttl = "1h" skip(db)"#, &["expected `,`"]);
+    mistakes(r#"ttl, skip(db)"#, &["`ttl` is a duration"]);
+    mistakes(r#""user:{id}", ttl = "1h""#, &["expected an option"]);
+    mistakes(r#"ttl = "1h", track = of"#, &["`track` is one of `on`, `off`; did you mean `off`?"]);
+    mistakes(r#"ttl = "1h", codec = jsn"#, &["did you mean `json`?"]);
+    mistakes(r#"ttl = "1h", codec = "xml""#, &["`codec` is one of `message_pack`, `json`, `postcard`, `bincode`, or a type"]);
+    mistakes(r#"ttl = "1h", crate = keylatch"#, &["`crate` takes an absolute path"]);
+    mistakes(r#"ttl = "1h", depends_on(bank, 3)"#, &["call it with the arguments", "name an entry"]);
+    mistakes(r#"ttl = "1h", tags = "a""#, &["`tags` is a list"]);
+    mistakes(r#"ttl = "1h", tags = ["a*", 3, "b:{idd.x}"]"#, &["only `patterns`", "in quotes", "did you mean `id`?"]);
+    mistakes(r#"ttl = "1h", version = "3""#, &["`version` is a whole number"]);
+    mistakes(r#"ttl = "1h", skip"#, &["`skip` takes parentheses"]);
+    mistakes(r#"ttl = "1h", skip()"#, &["`skip` names nothing"]);
+}

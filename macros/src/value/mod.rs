@@ -1,0 +1,11 @@
+//! Values of options: each reads itself and words its own mistakes.
+
+mod choice;
+mod duration;
+mod plain;
+mod template;
+
+pub(crate) use choice::{Choice, OrOff, Switch};
+pub(crate) use duration::{Duration, check_positive, positive};
+pub(crate) use plain::{Calls, Flag, Fraction, Names, is_call};
+pub(crate) use template::{Piece, Placeholder, Template};

@@ -1,0 +1,63 @@
+//! Syntax of `#[with_lock(..)]`, nothing else.
+
+use proc_macro2::{Ident, TokenStream};
+use syn::Expr;
+
+use crate::arguments::{Arguments, Given, Grammar};
+use crate::crate_path::CratePath;
+use crate::diagnostics::Diagnostics;
+use crate::value::{Choice, Duration, Template};
+
+/// The options, each as it was given.
+pub(crate) struct Args {
+    pub(crate) key: Option<Given<Template>>,
+    pub(crate) ttl: Option<Given<Duration>>,
+    pub(crate) wait: Option<Given<Duration>>,
+    pub(crate) extend: Option<Given<Extend>>,
+    pub(crate) max_hold: Option<Given<Duration>>,
+    pub(crate) on_lost: Option<Given<OnLost>>,
+    pub(crate) lease: Option<Given<Ident>>,
+    pub(crate) using: Option<Given<Expr>>,
+    pub(crate) krate: Option<Given<CratePath>>,
+}
+
+impl Args {
+    pub(crate) fn parse(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Self {
+        let mut arguments = Arguments::parse(tokens, Grammar::Options, diagnostics);
+        let args = Self {
+            key: arguments.take("key", diagnostics),
+            ttl: arguments.take("ttl", diagnostics),
+            wait: arguments.take("wait", diagnostics),
+            extend: arguments.take("extend", diagnostics),
+            max_hold: arguments.take("max_hold", diagnostics),
+            on_lost: arguments.take("on_lost", diagnostics),
+            lease: arguments.take("lease", diagnostics),
+            using: arguments.take("using", diagnostics),
+            krate: arguments.take("crate", diagnostics),
+        };
+        arguments.finish(diagnostics);
+        args
+    }
+}
+
+/// Whether a lock is kept alive while the body runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extend {
+    Auto,
+    Off,
+}
+
+impl Choice for Extend {
+    const WORDS: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("off", Self::Off)];
+}
+
+/// What becomes of the body when the lock is lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnLost {
+    Cancel,
+    Continue,
+}
+
+impl Choice for OnLost {
+    const WORDS: &'static [(&'static str, Self)] = &[("cancel", Self::Cancel), ("continue", Self::Continue)];
+}

@@ -1,0 +1,86 @@
+//! Meaning of `#[with_lock(..)]`: what must be given, and what must fit together.
+
+use proc_macro2::{Ident, Span};
+use syn::Expr;
+use syn::ext::IdentExt;
+
+use super::args::{Args, Extend, OnLost};
+use crate::arguments::{Given, value};
+use crate::crate_path::CratePath;
+use crate::diagnostics::Diagnostics;
+use crate::item::Function;
+use crate::signature::{Bindings, Output, check_wrappable};
+use crate::value::{Duration, positive};
+use crate::writes::{Scope, Write, resolve};
+
+/// A function whose body runs under a lock, ready to be emitted.
+pub(crate) struct Model {
+    pub(crate) krate: CratePath,
+    pub(crate) using: Option<Expr>,
+    pub(crate) key: Vec<Write>,
+    pub(crate) ttl: Duration,
+    pub(crate) wait: Option<Duration>,
+    pub(crate) max_hold: Option<Duration>,
+    pub(crate) extend: Extend,
+    pub(crate) on_lost: OnLost,
+    pub(crate) lease: Option<Ident>,
+    pub(crate) output: Output,
+}
+
+impl Model {
+    pub(crate) fn new(args: Args, function: &Function, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let signature = &function.signature;
+        check_wrappable("with_lock", signature, diagnostics);
+        let output = Output::of(signature);
+        if output.is_nothing() {
+            let message = "a lock can fail; return `Result<_, E>` where `E: From<keylatch::LockError>`";
+            diagnostics.error(output.span, message);
+        }
+        require(args.key.is_some(), "`key` is missing; say what is locked, as in `key = \"stock:{sku}\"`", diagnostics);
+        require(args.ttl.is_some(), "`ttl` is missing; say when a lost lock expires, as in `ttl = \"30s\"`", diagnostics);
+
+        let bindings = Bindings::of(signature, diagnostics);
+        let scope = Scope { bindings: &bindings, result: false };
+        let key = value(args.key).and_then(|key| resolve(&key, scope, diagnostics));
+        check_lease(args.lease.as_ref(), &bindings, diagnostics);
+        check_max_hold(args.max_hold.as_ref(), args.ttl.as_ref(), diagnostics);
+        let ttl = positive(args.ttl, "would lock nothing; give it a length, as in `ttl = \"30s\"`", diagnostics);
+        let max_hold = positive(args.max_hold, "would hold nothing; leave it out for no limit", diagnostics);
+
+        Some(Self {
+            krate: value(args.krate).unwrap_or_default(),
+            using: value(args.using),
+            key: key?,
+            ttl: ttl?,
+            wait: value(args.wait),
+            max_hold,
+            extend: value(args.extend).unwrap_or(Extend::Auto),
+            on_lost: value(args.on_lost).unwrap_or(OnLost::Cancel),
+            lease: value(args.lease),
+            output,
+        })
+    }
+}
+
+fn require(given: bool, message: &str, diagnostics: &mut Diagnostics) {
+    if !given {
+        diagnostics.error(Span::call_site(), message);
+    }
+}
+
+fn check_lease(lease: Option<&Given<Ident>>, bindings: &Bindings, diagnostics: &mut Diagnostics) {
+    if let Some(Given { value: Some(lease), .. }) = lease
+        && bindings.get(&lease.unraw().to_string()).is_some()
+    {
+        diagnostics.error(lease.span(), format!("`{lease}` is a parameter; give the lease another name"));
+    }
+}
+
+fn check_max_hold(max_hold: Option<&Given<Duration>>, ttl: Option<&Given<Duration>>, diagnostics: &mut Diagnostics) {
+    if let Some(Given { value: Some(Duration::Micros(max_hold @ 1.., literal)), .. }) = max_hold
+        && let Some(Given { value: Some(Duration::Micros(ttl, _)), .. }) = ttl
+        && max_hold < ttl
+    {
+        diagnostics.error(literal.span(), "`max_hold` is less than `ttl`, which is held in any case; give at least `ttl`");
+    }
+}

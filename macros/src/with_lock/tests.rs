@@ -1,0 +1,54 @@
+//! Snapshots of what `#[with_lock]` becomes, and the mistakes it reports.
+
+use expect_test::{ExpectFile, expect_file};
+
+use super::expand;
+use crate::snapshot::{errors_of, expansion};
+
+#[expect(clippy::needless_pass_by_value, reason = "an expectation is written in place")]
+fn check(arguments: &str, item: &str, expected: ExpectFile) {
+    expected.assert_eq(&expansion(expand, arguments, item));
+}
+
+#[test]
+fn plain() {
+    check(
+        r#"key = "stock:{sku}", ttl = "30s", wait = "0s""#,
+        "async fn reserve(sku: &str, quantity: u32) -> Result<Receipt, ReserveError> { take(sku, quantity).await }",
+        expect_file!["snapshots/plain.rs"],
+    );
+}
+
+#[test]
+fn lease() {
+    check(
+        r#"
+        key = "stock:{self.shop}", ttl = "30s", wait = WAIT, extend = off, max_hold = "5m", on_lost = continue, lease = lock,
+        using = &self.home, crate = ::other
+        "#,
+        "async fn reserve<T>(&mut self) -> Result<Receipt, ReserveError> where T: Send { self.take(lock.token()).await }",
+        expect_file!["snapshots/lease.rs"],
+    );
+}
+
+fn mistakes(arguments: &str, item: &str, expected: &[&str]) {
+    let found = errors_of(expand, arguments, item);
+    assert_eq!(found.len(), expected.len(), "{arguments}: {found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.contains(expected), "{arguments}: {found}");
+    }
+}
+
+#[test]
+fn mistakes_name_their_remedy() {
+    let item = "async fn f(id: u64) -> Result<(), E> { Ok(()) }";
+    mistakes("", item, &["`key` is missing", "`ttl` is missing"]);
+    mistakes("key = \"a\", ttl = \"0s\", wait = 5", item, &["say the unit: `\"5s\"`", "`ttl` of zero would lock nothing"]);
+    mistakes("key = \"a\", ttl = \"5s\", max_hold = \"1s\"", item, &["`max_hold` is less than `ttl`"]);
+    mistakes("key = \"a\", ttl = \"5s\", lease = id", item, &["`id` is a parameter"]);
+    mistakes("key = \"a\", ttl = \"5s\", lease = 3", item, &["`lease` is the name of a new variable"]);
+    mistakes("key = \"a\", ttl = \"5s\", on_lost = \"stop\"", item, &["`on_lost` is one of `cancel`, `continue`"]);
+    mistakes("key = \"a:{wat}\", ttl = \"5s\", skip(id)", item, &["unknown option `skip`", "`{wat}` names no parameter"]);
+    mistakes("key = \"a\", ttl = \"5s\"", "async fn f() {}", &["a lock can fail; return `Result<_, E>`"]);
+    mistakes("key = \"a\", ttl = \"5s\"", "trait T {}", &["goes on an `async fn` with a body"]);
+}

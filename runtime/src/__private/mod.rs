@@ -1,0 +1,25 @@
+//! What generated code may name. A list, no logic. Not a stable API: the macros are pinned to this very version.
+
+pub use std::concat;
+pub use std::convert::Into;
+pub use std::module_path;
+pub use std::option::Option;
+pub use std::time::Duration;
+
+pub use crate::cache::{always, ask, call, shape, Function, Plan, Verdict};
+pub use crate::codec::codec;
+pub use crate::invalidation::{invalidate, Invalidation, When};
+pub use crate::key::{part, path_of};
+pub use crate::instance::{global, home};
+pub use crate::lock::{refusal, with_lock, LockBuilder as Lock};
+
+/// The built-in codecs by name.
+pub mod codecs {
+    #[cfg(feature = "bincode")]
+    pub use crate::codec::Bincode;
+    #[cfg(feature = "json")]
+    pub use crate::codec::Json;
+    pub use crate::codec::MessagePack;
+    #[cfg(feature = "postcard")]
+    pub use crate::codec::Postcard;
+}

@@ -1,0 +1,96 @@
+//! What a slot and the stamps beside it mean for a reader: a pure function, no I/O.
+
+use smallvec::SmallVec;
+
+use crate::codec::envelope::{self, Envelope, EnvelopeError};
+use crate::key::Key;
+use crate::store::{Lease, Slot, Stamp, StampState};
+
+/// What the reader's build expects of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) codec: u8,
+    pub(crate) fingerprint: u64,
+}
+
+/// What was found in the slot.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    Absent,
+    /// A value that every declared stamp vouches for, if these others do, too.
+    Value { others: Vec<(Key, Stamp)> },
+    /// Something of no use: it may be replaced as long as the slot begins with this.
+    Stale { prefix: Prefix, reason: Stale },
+    Leased(Lease),
+    /// A write is under way: load, but do not store.
+    Held,
+}
+
+/// The first bytes of a slot, enough to tell this write from every other.
+pub(crate) type Prefix = SmallVec<[u8; 17]>;
+
+/// Why a value is of no use.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Stale {
+    Undecodable(EnvelopeError),
+    Foreign,
+    /// Written by a build with another type, codec or version.
+    OtherShape,
+    /// Something it depends on was invalidated.
+    Invalidated,
+}
+
+/// Judges a slot. `declared` are the stamps that the reader's plan names, with their states as read in the same go.
+pub(crate) fn judge(
+    slot: Option<&[u8]>,
+    declared: &[(&Key, Option<StampState>)],
+    expected: Expected,
+) -> Finding {
+    let bytes = match Slot::of(slot) {
+        Slot::Absent => return held_or(declared, Finding::Absent),
+        Slot::Lease(lease) => return held_or(declared, Finding::Leased(lease)),
+        Slot::Hold => return Finding::Held,
+        Slot::Foreign(bytes) => return stale(bytes, Stale::Foreign),
+        Slot::Value(bytes) => bytes,
+    };
+    let finding = match Envelope::decode(bytes) {
+        Err(error) => stale(bytes, Stale::Undecodable(error)),
+        Ok(envelope) if !envelope_fits(&envelope, expected) => stale(bytes, Stale::OtherShape),
+        Ok(envelope) => match vouch(&envelope, declared) {
+            Some(others) => Finding::Value { others },
+            None => stale(bytes, Stale::Invalidated),
+        },
+    };
+    match finding {
+        Finding::Value { .. } => finding,
+        other => held_or(declared, other),
+    }
+}
+
+/// A hold of any stamp concerns whoever would load.
+fn held_or(declared: &[(&Key, Option<StampState>)], finding: Finding) -> Finding {
+    if declared.iter().any(|(_, state)| *state == Some(StampState::Held)) { Finding::Held } else { finding }
+}
+
+fn envelope_fits(envelope: &Envelope<'_>, expected: Expected) -> bool {
+    envelope.header.codec == expected.codec && envelope.header.fingerprint == expected.fingerprint
+}
+
+/// The stamps that remain to be checked, or `None` if a declared one is missing on either side or differs.
+fn vouch(envelope: &Envelope<'_>, declared: &[(&Key, Option<StampState>)]) -> Option<Vec<(Key, Stamp)>> {
+    let mut others = Vec::new();
+    let mut vouched = 0;
+    for (name, value) in envelope.stamps.clone() {
+        match declared.iter().find(|(key, _)| key.as_bytes() == name) {
+            Some((_, Some(StampState::Current(current)))) if *current == value => vouched += 1,
+            Some(_) => return None,
+            None => others.push((Key(name.into()), value)),
+        }
+    }
+    (vouched >= declared.len()).then_some(others)
+}
+
+fn stale(bytes: &[u8], reason: Stale) -> Finding {
+    let whole = &bytes[..bytes.len().min(64)];
+    Finding::Stale { prefix: envelope::prefix(bytes).unwrap_or(whole).into(), reason }
+}

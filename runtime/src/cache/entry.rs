@@ -1,0 +1,183 @@
+//! The programmatic API: what `#[cached]` does, for a key that is made at run time.
+
+use std::time::Duration;
+
+
+use super::call::{call, CachedCall};
+use super::outcome::{shape, Outcome, Verdict};
+use super::plan::Plan;
+use super::Function;
+use crate::codec::{codec, Codec, MessagePack};
+use crate::error::Result;
+use crate::key::Key;
+use crate::Keylatch;
+
+/// One entry of a [`Keylatch`], with the options of `#[cached]` as methods.
+///
+/// ```
+/// use std::time::Duration;
+/// use keylatch::{Key, Keylatch};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> keylatch::Result<()> {
+/// let cache = Keylatch::in_memory();
+/// let price = || cache.entry(Key::of("price").part("apple")).ttl(Duration::from_secs(60)).tag(Key::of("prices"));
+///
+/// let loaded: Result<u32, std::io::Error> = price().try_get_or_load(async || Ok(42)).await;
+/// assert_eq!(loaded.unwrap(), 42);
+/// assert_eq!(price().get::<u32>().await?, Some(42));
+/// cache.invalidate_tag("prices").await?;
+/// assert_eq!(price().get::<u32>().await?, None);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "an entry does nothing until it is read, loaded or changed"]
+pub struct Entry<C = MessagePack> {
+    plan: Plan,
+    codec: std::marker::PhantomData<fn() -> C>,
+}
+
+/// The life of an entry that says nothing else.
+const DEFAULT_TTL: Duration = Duration::from_secs(5 * 60);
+
+impl Entry {
+    pub(crate) fn new(home: Keylatch, function: &'static Function, key: &Key) -> Self {
+        let plan = Plan::new(function, home).key(|writer| writer.encoded(key.as_bytes())).ttl(DEFAULT_TTL);
+        Self { plan, codec: std::marker::PhantomData }
+    }
+}
+
+impl<C> Entry<C> {
+    /// The full key.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.plan.key
+    }
+
+    /// The life of the entry from when it is stored. Default 5 minutes.
+    pub fn ttl(self, ttl: Duration) -> Self {
+        self.with(|plan| plan.ttl(ttl))
+    }
+
+    /// Shortens each life by a random fraction of up to this, so that entries made together do not expire together.
+    /// Between 0 and 1, default 0.
+    pub fn jitter(self, fraction: f64) -> Self {
+        self.with(|plan| plan.jitter(fraction))
+    }
+
+    /// A tag: [`Keylatch::invalidate_tag`] invalidates all entries that have it.
+    pub fn tag(self, tag: impl Into<Key>) -> Self {
+        let tag = tag.into();
+        self.with(|plan| plan.tag(|writer| writer.encoded(tag.as_bytes())))
+    }
+
+    /// The entry dies with that one.
+    pub fn depends_on(self, other: &impl CachedCall) -> Self {
+        self.with(|plan| plan.depends_on(other))
+    }
+
+    /// Limit of one look-up or claim, after which the loader answers. Default [`Builder::cache_timeout`](crate::Builder).
+    pub fn timeout(self, limit: Duration) -> Self {
+        self.with(|plan| plan.timeout(limit))
+    }
+
+    /// The version of the value's meaning: entries of another version are misses.
+    pub fn version(self, version: u32) -> Self {
+        self.with(|plan| plan.version(version))
+    }
+
+    /// Another codec. Default [`MessagePack`].
+    pub fn codec<Other>(self) -> Entry<Other> {
+        Entry { plan: self.plan, codec: std::marker::PhantomData }
+    }
+
+    /// The stored value, or the loader's result, which is then stored.
+    ///
+    /// # Cancel safety
+    /// A dropped load passes to one of those who wait for it.
+    pub async fn get_or_load<T>(self, load: impl AsyncFnOnce() -> T) -> T
+    where
+        C: Codec<T>,
+        T: Send,
+    {
+        self.answer::<shape::Plain, T, _, _>(load).await
+    }
+
+    /// The same for a loader that can fail. Errors are not stored.
+    ///
+    /// # Errors
+    /// The loader's own; never one of the cache.
+    ///
+    /// # Cancel safety
+    /// A dropped load passes to one of those who wait for it.
+    pub async fn try_get_or_load<T, E>(self, load: impl AsyncFnOnce() -> Result<T, E>) -> Result<T, E>
+    where
+        C: Codec<T>,
+        T: Send,
+    {
+        self.answer::<shape::Fallible, Result<T, E>, _, _>(load).await
+    }
+
+    /// The stored value, if there is one.
+    ///
+    /// # Errors
+    /// When the server cannot be read.
+    pub async fn get<T>(self) -> Result<Option<T>>
+    where
+        C: Codec<T>,
+        T: Send,
+    {
+        self.handle::<T>().peek().await
+    }
+
+    /// Stores a value, under the rules of [`CachedCall::put`].
+    ///
+    /// # Errors
+    /// When the value cannot be encoded or the server cannot be reached.
+    pub async fn put<T>(self, value: T) -> Result<()>
+    where
+        C: Codec<T>,
+        T: Send,
+    {
+        self.handle::<T>().put(value).await
+    }
+
+    /// Invalidates the entry. See [`CachedCall::invalidate`].
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub async fn invalidate(self) -> Result<()> {
+        let mut invalidation = crate::invalidation::Invalidation::new(self.plan.function, self.plan.home.clone());
+        invalidation.entry(&self.plan);
+        invalidation.apply().await
+    }
+
+    fn handle<T>(self) -> impl CachedCall<Output = T, Value = T>
+    where
+        C: Codec<T>,
+        T: Send,
+    {
+        call::<shape::Plain, T, _, _, _>(self.plan, codec::<C, T>(), always, || std::future::pending())
+    }
+
+    async fn answer<S, T, B, P>(self, load: B) -> T
+    where
+        T: Outcome<S, Payload = P>,
+        T::Value: Send,
+        B: AsyncFnOnce() -> T,
+        C: Codec<P>,
+    {
+        call::<S, T, _, _, _>(self.plan, codec::<C, P>(), always, || load()).await
+    }
+
+    fn with(mut self, change: impl FnOnce(Plan) -> Plan) -> Self {
+        self.plan = change(self.plan);
+        self
+    }
+}
+
+/// The verdict of entries that say nothing else.
+pub fn always<T>(_value: &T) -> Verdict {
+    Verdict { store: true, ttl: None }
+}

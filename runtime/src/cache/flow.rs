@@ -1,0 +1,178 @@
+//! Read-through: the one generic path of every cached call. Everything that does not touch the value is in [`session`]
+//! and [`lead`], compiled once.
+
+use std::future::Future;
+
+use super::decision::Expected;
+use super::dependencies::Recorder;
+use super::lead::{run_kept, Lead};
+use super::outcome::{Outcome, Verdict};
+use super::plan::{Mode, Plan};
+use super::session::{Right, Session, Step};
+use crate::clock;
+use crate::codec::envelope::{self, Envelope, Header};
+use crate::codec::CodecHandle;
+use crate::store::Store;
+use crate::{random, telemetry};
+
+/// One call, with everything it needs.
+#[derive(Debug)]
+pub(crate) struct Task<P, V, B> {
+    pub(super) plan: Plan,
+    pub(super) codec: CodecHandle<P>,
+    pub(super) verdict: V,
+    pub(super) body: B,
+}
+
+impl<P, V, B> Task<P, V, B> {
+    pub(super) fn expected(&self) -> Expected {
+        expected(&self.plan, &self.codec)
+    }
+}
+
+/// What this build expects of an entry: the version is mixed into the fingerprint of the shape.
+pub(super) fn expected<P>(plan: &Plan, codec: &CodecHandle<P>) -> Expected {
+    let shape = codec.fingerprint(&plan.function.fingerprint);
+    let version = u64::from(plan.options.version).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    Expected { codec: codec.id(), fingerprint: shape ^ version }
+}
+
+/// Answers one call.
+pub(crate) async fn read_through<S, T, V, B, F>(task: Task<T::Payload, V, B>) -> T
+where
+    T: Outcome<S>,
+    V: FnOnce(&T::Value) -> Verdict,
+    B: FnOnce() -> F,
+    F: Future<Output = T>,
+{
+    let expected = task.expected();
+    let Task { plan, codec, verdict, body } = task;
+    if plan.mode == Mode::Bypass {
+        return body().await;
+    }
+    let mut session = Session::new(&plan, expected);
+    let right = loop {
+        match session.next().await {
+            Step::Load(right) => break right,
+            Step::Found(entry) => match restore::<S, T>(&codec, &entry) {
+                Ok(value) => return T::from_value(value),
+                Err(reason) => session.reject(&entry, &reason),
+            },
+        }
+    };
+    match right {
+        Right::Store(lead) => load_and_store::<S, T, V, F>(&plan, &codec, expected, lead, verdict, body()).await,
+        Right::Alone(reason) => {
+            telemetry::not_stored(plan.function.name(), &plan.key, reason);
+            let began = clock::now();
+            // What the body uses is of no interest: nothing is made of it. An outer body must not see it as its own.
+            let outcome = Recorder::new(plan.home.id()).watch(body()).await;
+            plan.function.count_load(clock::now() - began);
+            outcome
+        }
+    }
+}
+
+async fn load_and_store<S, T, V, F>(
+    plan: &Plan,
+    codec: &CodecHandle<T::Payload>,
+    expected: Expected,
+    mut lead: Lead,
+    verdict: V,
+    body: F,
+) -> T
+where
+    T: Outcome<S>,
+    V: FnOnce(&T::Value) -> Verdict,
+    F: Future<Output = T>,
+{
+    let recorder = Recorder::new(plan.home.id());
+    let began = clock::now();
+    let deadline = plan.options.load_timeout.map(|limit| began + limit);
+    let body = tracing::Instrument::instrument(
+        recorder.watch(body),
+        telemetry::load_span(plan.function.name(), &plan.key),
+    );
+    let outcome = run_kept(&mut lead, deadline, body).await;
+    let took = clock::now() - began;
+    plan.function.count_load(took);
+    let used = recorder.into_used();
+    lead.pass_on(&used);
+
+    let Some(value) = outcome.value() else {
+        lead.not_for_storing("the body failed").await;
+        return outcome;
+    };
+    if plan.options.track && used.unaccountable {
+        lead.not_for_storing("made from something that was not cached").await;
+        return outcome;
+    }
+    let verdict = verdict(value);
+    let payload = T::payload(value);
+    let life = plan.life(payload.is_none(), verdict.ttl).filter(|_| verdict.store);
+    let Some(life) = life else {
+        lead.not_for_storing("declined").await;
+        return outcome;
+    };
+    let stamps = lead.dependencies(plan.options.track.then_some(&used));
+    let header = header(expected, life, took, payload.is_none());
+    match encode(codec, header, &stamps, payload) {
+        Ok(envelope) => {
+            if life > plan.stamp_life() {
+                let keys: Vec<_> = stamps.iter().map(|(key, _)| key).collect();
+                // A stamp that dies before its entry is a miss, so a failure here costs no more than that.
+                let _ = plan.home.store().capture(&keys, life).await;
+            }
+            lead.store(envelope, life).await;
+        }
+        Err(error) => {
+            plan.function.count_error();
+            telemetry::undecodable(plan.function.name(), &plan.key, &error);
+            lead.not_for_storing("could not be encoded").await;
+        }
+    }
+    outcome
+}
+
+/// The header of an entry that is written now.
+pub(super) fn header(
+    expected: Expected,
+    life: std::time::Duration,
+    took: std::time::Duration,
+    absent: bool,
+) -> Header {
+    let now = clock::wall_ms();
+    let expires = now.saturating_add(u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
+    Header {
+        nonce: random::bytes(),
+        codec: expected.codec,
+        fingerprint: expected.fingerprint,
+        written_at_ms: now,
+        fresh_until_ms: expires,
+        expires_at_ms: expires,
+        load_us: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
+        absent,
+    }
+}
+
+/// The envelope of a payload, or of an absence.
+pub(super) fn encode<P>(
+    codec: &CodecHandle<P>,
+    header: Header,
+    stamps: &[(crate::key::Key, crate::store::Stamp)],
+    payload: Option<&P>,
+) -> Result<Vec<u8>, envelope::EncodeError> {
+    let stamps = stamps.iter().map(|(key, stamp)| (key.as_bytes(), *stamp));
+    envelope::encode(header, stamps, |out| payload.map_or(Ok(()), |payload| codec.encode(payload, out)))
+}
+
+/// The value of an envelope that is known to be ours.
+pub(super) fn restore<S, T: Outcome<S>>(codec: &CodecHandle<T::Payload>, entry: &[u8]) -> Result<T::Value, String> {
+    let envelope = Envelope::decode(entry).map_err(|error| error.to_string())?;
+    let payload = if envelope.header.absent {
+        None
+    } else {
+        Some(codec.decode(envelope.payload).map_err(|error| error.to_string())?)
+    };
+    T::restore(payload).ok_or_else(|| "an absence where a value is expected".to_owned())
+}

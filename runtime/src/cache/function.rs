@@ -1,0 +1,155 @@
+//! One cached function: its name and what happened to its calls.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::codec::FingerprintCell;
+
+/// A cached function as the statistics know it. The macros make one per function; make one yourself to tell the entries
+/// of the programmatic API apart.
+///
+/// ```
+/// static PRODUCTS: keylatch::Function = keylatch::Function::new("products");
+/// ```
+#[derive(Debug)]
+pub struct Function {
+    name: &'static str,
+    listed: AtomicBool,
+    pub(crate) fingerprint: FingerprintCell,
+    counters: Counters,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    loads: AtomicU64,
+    load_micros: AtomicU64,
+    waits: AtomicU64,
+    refused: AtomicU64,
+    errors: AtomicU64,
+    invalidations: AtomicU64,
+}
+
+/// What happened to the calls of one function in this process since it started, over all `Keylatch` instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FunctionStats {
+    /// The function's path, or the name given to [`Function::new`].
+    pub name: &'static str,
+    /// Calls answered by a stored entry or by another caller's load.
+    pub hits: u64,
+    /// Calls that found no entry to use and had to load or to wait.
+    pub misses: u64,
+    /// Runs of the body.
+    pub loads: u64,
+    /// Time spent in the body, over all loads.
+    pub load_time: Duration,
+    /// Calls that waited for somebody else's load.
+    pub waits: u64,
+    /// Loads whose result was not stored because the entry was invalidated, or the lease lost, meanwhile.
+    pub refused: u64,
+    /// Failures of the cache: the server, the codec, or bytes that could not be read.
+    pub errors: u64,
+    /// Invalidations of an entry of this function, or by this function.
+    pub invalidations: u64,
+}
+
+static FUNCTIONS: Mutex<Vec<&'static Function>> = Mutex::new(Vec::new());
+
+/// The statistics of every cached function that has been called in this process, in the order of their first calls.
+#[must_use]
+pub fn stats() -> Vec<FunctionStats> {
+    let functions = FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    functions.iter().map(|function| function.stats()).collect()
+}
+
+impl Function {
+    /// A function by that name, for a `static`.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        const fn zero() -> AtomicU64 {
+            AtomicU64::new(0)
+        }
+        Self {
+            name,
+            listed: AtomicBool::new(false),
+            fingerprint: FingerprintCell::new(),
+            counters: Counters {
+                hits: zero(),
+                misses: zero(),
+                loads: zero(),
+                load_micros: zero(),
+                waits: zero(),
+                refused: zero(),
+                errors: zero(),
+                invalidations: zero(),
+            },
+        }
+    }
+
+    /// The name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> FunctionStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        FunctionStats {
+            name: self.name,
+            hits: read(&counters.hits),
+            misses: read(&counters.misses),
+            loads: read(&counters.loads),
+            load_time: Duration::from_micros(read(&counters.load_micros)),
+            waits: read(&counters.waits),
+            refused: read(&counters.refused),
+            errors: read(&counters.errors),
+            invalidations: read(&counters.invalidations),
+        }
+    }
+
+    /// Puts the function on the list that [`stats`] shows.
+    pub(crate) fn list(&'static self) {
+        if !self.listed.load(Ordering::Relaxed) && !self.listed.swap(true, Ordering::Relaxed) {
+            FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+        }
+    }
+
+    pub(crate) fn count_hit(&self) {
+        add(&self.counters.hits, 1);
+    }
+
+    pub(crate) fn count_miss(&self) {
+        add(&self.counters.misses, 1);
+    }
+
+    pub(crate) fn count_load(&self, took: Duration) {
+        add(&self.counters.loads, 1);
+        add(&self.counters.load_micros, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn count_wait(&self) {
+        add(&self.counters.waits, 1);
+    }
+
+    pub(crate) fn count_refused(&self) {
+        add(&self.counters.refused, 1);
+    }
+
+    pub(crate) fn count_error(&self) {
+        add(&self.counters.errors, 1);
+    }
+
+    pub(crate) fn count_invalidation(&self) {
+        add(&self.counters.invalidations, 1);
+    }
+}
+
+fn add(counter: &AtomicU64, amount: u64) {
+    counter.fetch_add(amount, Ordering::Relaxed);
+}

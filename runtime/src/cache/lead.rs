@@ -1,0 +1,217 @@
+//! The right to store: a lease or an entry seen before the body ran, the stamps as they were, and the duty to tell the
+//! followers how it ended.
+
+use std::future::{self, Future};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::dependencies::{Recorder, Used};
+use super::decision::Prefix;
+use super::plan::{Mode, Plan};
+use super::single_flight::{Ending, Flight};
+use super::Function;
+use crate::clock::{self, Instant};
+use crate::key::Key;
+use crate::invalidation::Invalidation;
+use crate::store::{Guarded, Stamp, Store};
+use crate::{telemetry, Keylatch};
+
+/// See the module. Dropping it gives everything back.
+pub(super) struct Lead {
+    home: Keylatch,
+    key: Key,
+    function: &'static Function,
+    flight: Option<Arc<Flight>>,
+    /// What the slot must still begin with for the result to be stored.
+    expected: Prefix,
+    /// Whether entries made from this one go when it is stored.
+    replaces: bool,
+    state: State,
+    stamps: Vec<(Key, Stamp)>,
+    outer: Option<Recorder>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The claim may have been sent: the slot may hold our lease.
+    Claiming,
+    Claimed,
+    /// The lease is known to be gone.
+    Gone,
+    /// The followers have been told.
+    Ended,
+}
+
+impl Lead {
+    /// A lead whose lease is about to be claimed.
+    pub(super) fn claiming(plan: &Plan, flight: Arc<Flight>) -> Self {
+        Self::new(plan, Prefix::from(flight.lease.as_bytes()), Some(flight), State::Claiming)
+    }
+
+    /// A lead that needs no lease: it replaces the very entry that begins with `seen`, which others read meanwhile.
+    pub(super) fn replacing(plan: &Plan, seen: Prefix, stamps: Vec<(Key, Stamp)>, outer: Option<Recorder>) -> Self {
+        let mut lead = Self::new(plan, seen, None, State::Gone);
+        lead.stamps = stamps;
+        lead.outer = outer;
+        lead
+    }
+
+    fn new(plan: &Plan, expected: Prefix, flight: Option<Arc<Flight>>, state: State) -> Self {
+        Self {
+            home: plan.home.clone(),
+            key: plan.key.clone(),
+            function: plan.function,
+            flight,
+            expected,
+            replaces: plan.mode == Mode::Refresh,
+            state,
+            stamps: Vec::new(),
+            outer: None,
+        }
+    }
+
+    /// The slot went to somebody else.
+    pub(super) fn lost(mut self) {
+        self.state = State::Gone;
+    }
+
+    /// The slot holds our lease, and these are the stamps from before it did.
+    pub(super) fn claimed(&mut self, stamps: Vec<(Key, Stamp)>, outer: Option<Recorder>) {
+        let states = stamps.iter().map(|(_, stamp)| crate::store::StampState::Current(*stamp)).collect();
+        if let Some(flight) = &self.flight {
+            // Set once per flight, by its only leader.
+            let _ = flight.stamps.set(states);
+        }
+        self.stamps = stamps;
+        self.outer = outer;
+        self.state = State::Claimed;
+    }
+
+    /// Keeps the lease while it is polled; never completes. Gives the lease up at `deadline`, so that others may load.
+    pub(super) async fn keep(&mut self, deadline: Option<Instant>) {
+        let life = self.home.lease_life();
+        while self.state == State::Claimed {
+            let next = clock::now() + life / 3;
+            clock::sleep_until(deadline.map_or(next, |deadline| deadline.min(next))).await;
+            if deadline.is_some_and(|deadline| clock::now() >= deadline) {
+                self.give_up(Ending::Abandoned).await;
+                break;
+            }
+            let extended = self.home.store().extend(&self.key, &self.expected, life).await;
+            if let Ok(Guarded::Refused) = extended {
+                self.state = State::Gone;
+            }
+            // A failure may pass; if it does not, the fill will be refused.
+        }
+        future::pending().await
+    }
+
+    /// What the entry depends on: what was declared, and what the body was seen to use.
+    pub(super) fn dependencies(&self, used: Option<&Used>) -> Vec<(Key, Stamp)> {
+        let mut all = self.stamps.clone();
+        for stamp in used.into_iter().flat_map(|used| &used.stamps) {
+            if !all.contains(stamp) {
+                all.push(stamp.clone());
+            }
+        }
+        all
+    }
+
+    /// Stores the envelope if the slot still holds our lease, and hands it to the followers either way: they came before
+    /// whatever has changed since.
+    pub(super) async fn store(mut self, envelope: Vec<u8>, life: std::time::Duration) {
+        let began = clock::now();
+        let filled = self.fill(&envelope, life).await;
+        match filled {
+            Ok(Guarded::Applied) => {
+                telemetry::stored(self.function.name(), &self.key, clock::now() - began);
+                if self.replaces {
+                    self.invalidate_made_from_it().await;
+                }
+            }
+            Ok(Guarded::Refused) => {
+                self.function.count_refused();
+                telemetry::not_stored(self.function.name(), &self.key, "invalidated meanwhile");
+            }
+            Err(error) => {
+                self.function.count_error();
+                telemetry::cache_failed(self.function.name(), &self.key, &error);
+            }
+        }
+        self.end(Ending::Loaded(Bytes::from(envelope)));
+    }
+
+    async fn fill(&self, envelope: &[u8], life: std::time::Duration) -> crate::Result<Guarded> {
+        let store = self.home.store();
+        if !self.home.rules().check_fills {
+            return store.put(&self.key, envelope, life).await;
+        }
+        store.replace(&self.key, &self.expected, envelope, life).await
+    }
+
+    async fn invalidate_made_from_it(&self) {
+        let mut invalidation = Invalidation::new(self.function, self.home.clone());
+        invalidation.made_from(&self.key);
+        // A failure is kept, repeated and traced there.
+        let _ = invalidation.apply().await;
+    }
+
+    /// The result is not to be stored.
+    pub(super) async fn not_for_storing(mut self, reason: &'static str) {
+        telemetry::not_stored(self.function.name(), &self.key, reason);
+        self.give_up(Ending::NotForStoring).await;
+    }
+
+    /// What the body used becomes known to the body that called it.
+    pub(super) fn pass_on(&self, used: &Used) {
+        let Some(outer) = &self.outer else { return };
+        for (key, value) in &used.stamps {
+            outer.used(key, *value);
+        }
+        if used.unaccountable {
+            outer.used_unaccountably();
+        }
+    }
+
+    async fn give_up(&mut self, ending: Ending) {
+        if self.state == State::Claimed {
+            // An unanswered release leaves a lease that expires by itself.
+            let _ = self.home.store().release(&self.key, &self.expected).await;
+        }
+        self.end(ending);
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.state = State::Ended;
+        if let Some(flight) = &self.flight {
+            self.home.flights().end(&self.key, flight, ending);
+        }
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        if self.state == State::Ended {
+            return;
+        }
+        let held = matches!(self.state, State::Claiming | State::Claimed);
+        self.end(Ending::Abandoned);
+        // The release must not be lost with the caller; without a runtime the lease expires by itself.
+        if let (true, Ok(runtime)) = (held, tokio::runtime::Handle::try_current()) {
+            let (home, key, lease) = (self.home.clone(), self.key.clone(), self.expected.clone());
+            runtime.spawn(async move {
+                let _ = home.store().release(&key, &lease).await;
+            });
+        }
+    }
+}
+
+/// Runs the body while its lease is kept.
+pub(super) async fn run_kept<F: Future>(lead: &mut Lead, deadline: Option<Instant>, body: F) -> F::Output {
+    tokio::select! {
+        biased;
+        output = body => output,
+        () = lead.keep(deadline) => unreachable!("keeping a lease never completes"),
+    }
+}

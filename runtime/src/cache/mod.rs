@@ -1,0 +1,28 @@
+//! Cached calls: from a plan, through the look-up, to a value that is stored only if nothing was invalidated meanwhile.
+//!
+//! The way of a call: [`plan`] (what the attribute says) → [`call`] (the handle) → [`flow`] → [`session`] (look up, wait,
+//! claim; decided by [`decision`]) → the body, under a [`recorder`](dependencies) → [`lead`] (the right to store).
+
+mod call;
+mod decision;
+mod dependencies;
+mod entry;
+mod flow;
+mod function;
+mod lead;
+mod outcome;
+mod plan;
+mod session;
+mod single_flight;
+
+pub use call::CachedCall;
+pub use entry::Entry;
+pub use function::{stats, Function, FunctionStats};
+pub use outcome::shape;
+
+pub use call::call;
+pub use entry::always;
+pub(crate) use outcome::Outcome;
+pub use outcome::{ask, Verdict};
+pub use plan::Plan;
+pub(crate) use single_flight::Flights;

@@ -1,0 +1,176 @@
+//! What a cached function may return, and what of it is stored.
+
+use std::time::Duration;
+
+/// What the attribute's `cache_if` and `ttl_from` say of a value.
+#[derive(Debug, Clone, Copy)]
+pub struct Verdict {
+    /// Whether to store it.
+    pub store: bool,
+    /// Its own life, if it has one.
+    pub ttl: Option<Duration>,
+}
+
+/// Asks a closure or function about a value. A function of its own, so that the closure's parameter has a known type.
+pub fn ask<V: ?Sized, R>(value: &V, question: impl FnOnce(&V) -> R) -> R {
+    question(value)
+}
+
+/// A return type seen as one of the [shapes](shape).
+pub trait Outcome<Shape>: Sized {
+    /// What an entry holds: the success of a `Result`, else the whole.
+    type Value;
+    /// What is encoded: the inside of an `Option`, else the value.
+    type Payload;
+
+    /// The value, or `None` for an error, which is never stored.
+    fn value(&self) -> Option<&Self::Value>;
+    /// The payload, or `None` for an absence.
+    fn payload(value: &Self::Value) -> Option<&Self::Payload>;
+    /// The value of an entry; `None` if the entry is an absence and the type cannot be one.
+    fn restore(payload: Option<Self::Payload>) -> Option<Self::Value>;
+    /// The function's result from a stored value.
+    fn from_value(value: Self::Value) -> Self;
+}
+
+impl<T> Outcome<shape::Plain> for T {
+    type Value = T;
+    type Payload = T;
+
+    fn value(&self) -> Option<&T> {
+        Some(self)
+    }
+    fn payload(value: &T) -> Option<&T> {
+        Some(value)
+    }
+    fn restore(payload: Option<T>) -> Option<T> {
+        payload
+    }
+    fn from_value(value: T) -> Self {
+        value
+    }
+}
+
+impl<T> Outcome<shape::Optional> for Option<T> {
+    type Value = Self;
+    type Payload = T;
+
+    fn value(&self) -> Option<&Self> {
+        Some(self)
+    }
+    fn payload(value: &Self) -> Option<&T> {
+        value.as_ref()
+    }
+    fn restore(payload: Option<T>) -> Option<Self> {
+        Some(payload)
+    }
+    fn from_value(value: Self) -> Self {
+        value
+    }
+}
+
+impl<T, E> Outcome<shape::Fallible> for Result<T, E> {
+    type Value = T;
+    type Payload = T;
+
+    fn value(&self) -> Option<&T> {
+        self.as_ref().ok()
+    }
+    fn payload(value: &T) -> Option<&T> {
+        Some(value)
+    }
+    fn restore(payload: Option<T>) -> Option<T> {
+        payload
+    }
+    fn from_value(value: T) -> Self {
+        Ok(value)
+    }
+}
+
+impl<T, E> Outcome<shape::FallibleOptional> for Result<Option<T>, E> {
+    type Value = Option<T>;
+    type Payload = T;
+
+    fn value(&self) -> Option<&Option<T>> {
+        self.as_ref().ok()
+    }
+    fn payload(value: &Option<T>) -> Option<&T> {
+        value.as_ref()
+    }
+    fn restore(payload: Option<T>) -> Option<Option<T>> {
+        Some(payload)
+    }
+    fn from_value(value: Option<T>) -> Self {
+        Ok(value)
+    }
+}
+
+/// The shapes, and the check that an alias does not hide one.
+pub mod shape {
+    use std::marker::PhantomData;
+
+    /// `T`.
+    #[derive(Debug)]
+    pub struct Plain;
+    /// `Option<T>`.
+    #[derive(Debug)]
+    pub struct Optional;
+    /// `Result<T, E>`.
+    #[derive(Debug)]
+    pub struct Fallible;
+    /// `Result<Option<T>, E>`.
+    #[derive(Debug)]
+    pub struct FallibleOptional;
+
+    /// A macro sees names, not types: `type Answer = Result<..>` looks like a plain value to it, and its errors would be
+    /// stored. Method resolution sees the type: the trait implemented for `Probe<Result<..>>` is found first, the one for
+    /// `&Probe<T>` only otherwise.
+    #[derive(Debug)]
+    pub struct Probe<T>(PhantomData<fn() -> T>);
+
+    impl<T> Probe<T> {
+        /// The probe of a return type.
+        #[must_use]
+        #[expect(clippy::new_without_default, reason = "only generated code makes one")]
+        pub fn new() -> Self {
+            Self(PhantomData)
+        }
+    }
+
+    /// Found for a `Result`.
+    pub trait ViaResult {
+        /// The kind of the return type.
+        fn kind(&self) -> IsResult {
+            IsResult
+        }
+    }
+    impl<T, E> ViaResult for Probe<Result<T, E>> {}
+
+    /// Found for everything else.
+    pub trait ViaOther {
+        /// The kind of the return type.
+        fn kind(&self) -> IsOther {
+            IsOther
+        }
+    }
+    impl<T> ViaOther for &Probe<T> {}
+
+    /// The return type is a `Result`.
+    #[derive(Debug)]
+    pub struct IsResult;
+    /// The return type is something else.
+    #[derive(Debug)]
+    pub struct IsOther;
+
+    /// What a return type that does not look like a `Result` must be.
+    #[diagnostic::on_unimplemented(
+        message = "this return type is an alias of `Result`, and its errors would be stored",
+        label = "write it as `Result<..>`",
+        note = "an attribute sees names, not types: only what is called `Result` is taken apart"
+    )]
+    pub trait LooksLikeWhatItIs {}
+    impl LooksLikeWhatItIs for IsOther {}
+
+    /// Compiles only for a return type that is no `Result`.
+    pub fn require_plain<K: LooksLikeWhatItIs>(_kind: K) {}
+}

@@ -1,0 +1,197 @@
+//! What one call is to do: the entry's key, what it depends on, and the options of the attribute.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::Function;
+use crate::cache::CachedCall;
+use crate::key::{stamp_of, Key, KeyWriter};
+use crate::Keylatch;
+
+/// Filled in by generated code, one method an option; read by the flow.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(crate) home: Keylatch,
+    pub(crate) function: &'static Function,
+    pub(crate) key: Key,
+    /// The stamps that the entry depends on by declaration: everything, the function, tags, other entries.
+    pub(crate) stamps: SmallVec<[Key; 3]>,
+    pub(crate) mode: Mode,
+    pub(crate) options: Options,
+}
+
+/// What awaiting the handle does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    ReadThrough,
+    Refresh,
+    Bypass,
+}
+
+/// The options of one function, as its attribute states them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    /// Life of an entry from when it is stored. `None`: the value decides.
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) negative: Negative,
+    /// The fraction by which a life may be shortened at random.
+    pub(crate) jitter: f64,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) load_timeout: Option<Duration>,
+    pub(crate) hold_off: Option<Duration>,
+    pub(crate) version: u32,
+    pub(crate) track: bool,
+}
+
+/// How a cached `None` is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Negative {
+    LikeValues,
+    For(Duration),
+    Off,
+}
+
+impl Plan {
+    /// A plan without a key yet, for a function of that `Keylatch`.
+    #[must_use]
+    pub fn new(function: &'static Function, home: Keylatch) -> Self {
+        let space = home.space();
+        let mut stamps = SmallVec::new();
+        stamps.push(space.all().clone());
+        stamps.push(space.function(function.name()));
+        Self {
+            function,
+            key: Key::of(""),
+            stamps,
+            mode: Mode::ReadThrough,
+            options: Options {
+                ttl: None,
+                negative: Negative::LikeValues,
+                jitter: 0.0,
+                timeout: None,
+                load_timeout: None,
+                hold_off: None,
+                version: 0,
+                track: true,
+            },
+            home,
+        }
+    }
+
+    /// The entry's key, by the attribute's template.
+    #[must_use]
+    pub fn key(mut self, write: impl FnOnce(&mut KeyWriter)) -> Self {
+        self.key = self.home.space().entry(write);
+        self
+    }
+
+    /// The entry's key, by the function's path and its arguments.
+    #[must_use]
+    pub fn default_key(mut self, path: &str, write: impl FnOnce(&mut KeyWriter)) -> Self {
+        self.key = self.home.space().entry(|writer| {
+            writer.path(path);
+            write(writer);
+        });
+        self
+    }
+
+    /// One tag.
+    #[must_use]
+    pub fn tag(mut self, write: impl FnOnce(&mut KeyWriter)) -> Self {
+        self.stamps.push(self.home.space().tag(write));
+        self
+    }
+
+    /// Dies with that other entry, and with whatever that one declares to depend on.
+    #[must_use]
+    pub fn depends_on(mut self, other: &impl CachedCall) -> Self {
+        let other = other.plan();
+        self.stamps.push(stamp_of(&other.key));
+        for stamp in &other.stamps {
+            if !self.stamps.contains(stamp) {
+                self.stamps.push(stamp.clone());
+            }
+        }
+        self
+    }
+
+    /// See [`Options::ttl`].
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.options.ttl = Some(ttl);
+        self
+    }
+
+    /// `None`: absence is not stored.
+    #[must_use]
+    pub fn negative_ttl(mut self, ttl: Option<Duration>) -> Self {
+        self.options.negative = ttl.map_or(Negative::Off, Negative::For);
+        self
+    }
+
+    /// A fraction between 0 and 1.
+    #[must_use]
+    pub fn jitter(mut self, fraction: f64) -> Self {
+        self.options.jitter = fraction.clamp(0.0, 1.0);
+        self
+    }
+
+    /// Of each operation on the store.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// How long a load may keep others waiting.
+    #[must_use]
+    pub fn load_timeout(mut self, timeout: Duration) -> Self {
+        self.options.load_timeout = Some(timeout);
+        self
+    }
+
+    /// The version of the value's meaning, beside its shape.
+    #[must_use]
+    pub fn version(mut self, version: u32) -> Self {
+        self.options.version = version;
+        self
+    }
+
+    /// How long nothing is stored after an invalidation of the entry.
+    #[must_use]
+    pub fn hold_off(mut self, hold_off: Duration) -> Self {
+        self.options.hold_off = Some(hold_off);
+        self
+    }
+
+    /// Cached functions that the body calls are not recorded.
+    #[must_use]
+    pub fn untracked(mut self) -> Self {
+        self.options.track = false;
+        self
+    }
+
+    /// The life of an entry: the value's own, that of absences, or the function's, shortened by the jitter. `None`: it
+    /// is not to be stored.
+    pub(crate) fn life(&self, absent: bool, own: Option<Duration>) -> Option<Duration> {
+        let life = match (own, absent, self.options.negative) {
+            (Some(own), _, _) => own,
+            (None, true, Negative::Off) => return None,
+            (None, true, Negative::For(ttl)) => ttl,
+            (None, _, _) => self.options.ttl?,
+        };
+        let shortened = life.mul_f64(1.0 - self.options.jitter * crate::random::fraction());
+        (!shortened.is_zero()).then_some(shortened)
+    }
+
+    /// How long the stamps live at least after they were read: longer than the entry that is to be made.
+    pub(crate) fn stamp_life(&self) -> Duration {
+        const MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
+        let negative = match self.options.negative {
+            Negative::For(ttl) => ttl,
+            Negative::LikeValues | Negative::Off => Duration::ZERO,
+        };
+        self.options.ttl.unwrap_or(MARGIN).max(negative) + MARGIN
+    }
+}

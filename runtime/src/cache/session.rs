@@ -1,0 +1,412 @@
+//! The look-up of one call: reads the slot and its stamps, waits for the load of another, or claims the right to load.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::decision::{judge, Expected, Finding, Prefix, Stale};
+use super::dependencies::Recorder;
+use super::lead::Lead;
+use super::plan::{Mode, Plan};
+use super::single_flight::{Ending, Flight, Moment, Role};
+use crate::clock::{self, Instant};
+use crate::codec::envelope::{self, Envelope};
+use crate::error::Result;
+use crate::key::{stamp_of, Key};
+use crate::store::{Claim, ClaimRequest, Lease, Stamp, StampState, StampStates, Store, Values, Wake};
+use crate::telemetry;
+
+/// How long a caller waits for the loads of others before it loads for itself, where no `load_timeout` is given.
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
+/// The first and the longest pause between looks at a lease of another process. A push usually comes first.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LONGEST_LOOK: Duration = Duration::from_millis(250);
+
+/// What the flow is to do next.
+pub(super) enum Step {
+    /// Decode this envelope, and answer with it.
+    Found(Bytes),
+    /// Run the body.
+    Load(Right),
+}
+
+/// What a load may do with its result.
+pub(super) enum Right {
+    /// Store it, if nothing was invalidated meanwhile.
+    Store(Lead),
+    /// Only answer its caller with it.
+    Alone(&'static str),
+}
+
+pub(super) struct Session<'a> {
+    plan: &'a Plan,
+    expected: Expected,
+    /// The body that called this function, if a cached one did.
+    outer: Option<Recorder>,
+    /// The stamp of this very entry, for `outer` to depend on.
+    own_stamp: Option<Key>,
+    began: Moment,
+    deadline: Option<Instant>,
+    /// An entry that was found and could not be decoded.
+    rejected: Option<Prefix>,
+    missed: bool,
+}
+
+/// One look at the store.
+struct Look {
+    values: Values,
+    /// When it was complete, in the order of this process's events.
+    at: Moment,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(plan: &'a Plan, expected: Expected) -> Self {
+        plan.function.list();
+        let outer = Recorder::current();
+        Self {
+            plan,
+            expected,
+            own_stamp: outer.is_some().then(|| stamp_of(&plan.key)),
+            outer,
+            began: plan.home.flights().moment(),
+            deadline: None,
+            rejected: None,
+            missed: false,
+        }
+    }
+
+    /// The next step. Never fails: where the cache does, the body answers.
+    pub(super) async fn next(&mut self) -> Step {
+        match self.look_up().await {
+            Ok(step) => step,
+            Err(error) => {
+                self.plan.function.count_error();
+                telemetry::cache_failed(self.plan.function.name(), &self.plan.key, &error);
+                self.alone("the cache failed")
+            }
+        }
+    }
+
+    /// An entry that `next` found cannot be decoded: it is a miss from now on.
+    pub(super) fn reject(&mut self, entry: &[u8], reason: &dyn std::fmt::Display) {
+        self.plan.function.count_error();
+        telemetry::undecodable(self.plan.function.name(), &self.plan.key, reason);
+        self.rejected = envelope::prefix(entry).map(Prefix::from);
+    }
+
+    async fn look_up(&mut self) -> Result<Step> {
+        self.plan.home.repeat_kept_invalidations().await?;
+        let mut look = self.look().await?;
+        loop {
+            let step = match self.finding(&look) {
+                Finding::Value { others } if self.usable(&look) => match self.check(&look, others).await? {
+                    Some(entry) => Some(Step::Found(entry)),
+                    None => self.claim(&look, self.prefix(&look)).await?,
+                },
+                Finding::Value { .. } if self.plan.mode == Mode::Refresh => self.replace(&look).await?,
+                // Its bytes were of no use.
+                Finding::Value { .. } => self.claim(&look, self.prefix(&look)).await?,
+                Finding::Absent => self.claim(&look, None).await?,
+                Finding::Stale { prefix, reason } => {
+                    if let Stale::Undecodable(error) = &reason {
+                        self.plan.function.count_error();
+                        telemetry::undecodable(self.plan.function.name(), &self.plan.key, error);
+                    }
+                    self.claim(&look, Some(prefix)).await?
+                }
+                Finding::Held => Some(self.alone("a write is under way")),
+                Finding::Leased(lease) if self.plan.mode == Mode::Refresh => {
+                    self.claim(&look, Some(lease.as_bytes().into())).await?
+                }
+                Finding::Leased(lease) => match self.share(&look, lease).await? {
+                    Shared::Step(step) => Some(step),
+                    Shared::Again(next) => {
+                        look = next;
+                        continue;
+                    }
+                },
+            };
+            match step {
+                Some(step) => return Ok(step),
+                None => look = self.look().await?,
+            }
+        }
+    }
+
+    /// Reads the slot and the stamps. Where an outer body is to depend on this entry, its stamp must exist before the
+    /// value is read: a stamp made later would vouch for a value that was invalidated in between.
+    async fn look(&mut self) -> Result<Look> {
+        let look = self.read().await?;
+        let Some(own) = &self.own_stamp else { return Ok(look) };
+        if look.values.last().is_some_and(Option::is_some) {
+            return Ok(look);
+        }
+        let capture = self.plan.home.store().capture(std::slice::from_ref(&own), self.plan.stamp_life());
+        self.plan.home.in_time(self.plan.options.timeout, "capture the stamp", capture).await?;
+        self.read().await
+    }
+
+    async fn read(&self) -> Result<Look> {
+        let keys = self.keys();
+        let read = self.plan.home.store().read(&keys);
+        let values = self.plan.home.in_time(self.plan.options.timeout, "read", read).await?;
+        Ok(Look { values, at: self.plan.home.flights().moment() })
+    }
+
+    fn keys(&self) -> SmallVec<[&Key; 6]> {
+        std::iter::once(&self.plan.key).chain(&self.plan.stamps).chain(&self.own_stamp).collect()
+    }
+
+    /// The stamps of the plan, and this entry's own where it is asked for.
+    fn stamps(&self) -> SmallVec<[&Key; 6]> {
+        self.plan.stamps.iter().chain(&self.own_stamp).collect()
+    }
+
+    fn declared(&self, look: &Look) -> SmallVec<[(&'a Key, Option<StampState>); 4]> {
+        let states = look.values[1..].iter().map(|value| StampState::of(value.as_deref()));
+        self.plan.stamps.iter().zip(states).collect()
+    }
+
+    fn finding(&self, look: &Look) -> Finding {
+        judge(look.values[0].as_deref(), &self.declared(look), self.expected)
+    }
+
+    /// Whether an entry, once found valid, answers this call.
+    fn usable(&self, look: &Look) -> bool {
+        self.plan.mode == Mode::ReadThrough && (self.rejected.is_none() || self.rejected != self.prefix(look))
+    }
+
+    fn prefix(&self, look: &Look) -> Option<Prefix> {
+        look.values[0].as_deref().and_then(envelope::prefix).map(Prefix::from)
+    }
+
+    /// Checks the stamps that only the entry names, in a second read where there are any.
+    async fn check(&mut self, look: &Look, others: Vec<(Key, Stamp)>) -> Result<Option<Bytes>> {
+        let Some(entry) = look.values[0].clone() else { return Ok(None) };
+        if !others.is_empty() {
+            let keys: SmallVec<[&Key; 6]> = others.iter().map(|(key, _)| key).collect();
+            let read = self.plan.home.store().read(&keys);
+            let values = self.plan.home.in_time(self.plan.options.timeout, "read", read).await?;
+            let current = values.iter().map(|value| StampState::of(value.as_deref()));
+            if !current.zip(&others).all(|(state, (_, stamp))| state == Some(StampState::Current(*stamp))) {
+                return Ok(None);
+            }
+        }
+        self.found(&entry, self.own_stamp_at(look));
+        Ok(Some(entry))
+    }
+
+    /// What `look` showed as the stamp of this very entry.
+    fn own_stamp_at(&self, look: &Look) -> Option<StampState> {
+        self.own_stamp.as_ref().and_then(|_| StampState::of(look.values.last()?.as_deref()))
+    }
+
+    fn found(&mut self, entry: &[u8], own: Option<StampState>) {
+        self.plan.function.count_hit();
+        telemetry::hit(self.plan.function.name(), &self.plan.key);
+        let Some(outer) = &self.outer else { return };
+        self.record_own(outer, own);
+        if let Ok(envelope) = Envelope::decode(entry) {
+            for (name, value) in envelope.stamps.clone() {
+                outer.used(&Key(name.into()), value);
+            }
+        }
+    }
+
+    fn record_own(&self, outer: &Recorder, own: Option<StampState>) {
+        match (&self.own_stamp, own) {
+            (Some(key), Some(StampState::Current(value))) if outer.is_at_home(self.plan.home.id()) => {
+                outer.used(key, value);
+            }
+            (_, Some(StampState::Current(_))) => {
+                telemetry::foreign_dependency(self.plan.function.name());
+                outer.used_unaccountably();
+            }
+            _ => outer.used_unaccountably(),
+        }
+    }
+
+    /// The slot is free, or may be replaced while it begins with `over`: leads a load, or follows one of this process
+    /// that began late enough. `None`: look again.
+    async fn claim(&mut self, look: &Look, over: Option<Prefix>) -> Result<Option<Step>> {
+        self.miss();
+        // An outer body depends on the stamp as of the look, so only a load that began after it will do.
+        let since = if self.outer.is_some() || self.plan.mode == Mode::Refresh { look.at } else { self.began };
+        let flight = match self.plan.home.flights().join(&self.plan.key, since) {
+            Role::Lead(flight) => flight,
+            Role::Follow(flight) => return self.follow(&flight, look, true).await,
+        };
+        let lease = flight.lease;
+        // From here on a drop ends the flight and gives the lease back.
+        let lead = Lead::claiming(self.plan, flight);
+        let stamps = self.stamps();
+        let request = ClaimRequest {
+            slot: &self.plan.key,
+            over: over.as_deref(),
+            lease,
+            lease_life: self.plan.home.lease_life(),
+            stamps: &stamps,
+            stamp_life: self.plan.stamp_life(),
+        };
+        let claim = self.plan.home.store().claim(request);
+        let claimed = self.plan.home.in_time(self.plan.options.timeout, "claim", claim).await?;
+        drop(stamps);
+        match claimed {
+            Claim::Lost => {
+                lead.lost();
+                self.out_of_time().map_or(Ok(None), |step| Ok(Some(step)))
+            }
+            Claim::Won(states) => Ok(Some(self.won(lead, &states))),
+        }
+    }
+
+    fn won(&mut self, mut lead: Lead, states: &StampStates) -> Step {
+        match self.current(states) {
+            Some(current) => {
+                lead.claimed(current, self.outer.clone());
+                Step::Load(Right::Store(lead))
+            }
+            // Dropping the lead gives the lease back.
+            None => self.alone("a write is under way"),
+        }
+    }
+
+    /// The stamps as they are before the body runs, which an outer body depends on from now on; `None` if one is held.
+    fn current(&self, states: &StampStates) -> Option<Vec<(Key, Stamp)>> {
+        let (declared, own) = states.split_at(self.plan.stamps.len());
+        let current: Option<Vec<_>> = self
+            .plan
+            .stamps
+            .iter()
+            .zip(declared)
+            .map(|(key, state)| match state {
+                StampState::Current(value) => Some((key.clone(), *value)),
+                StampState::Held => None,
+            })
+            .collect();
+        if let (Some(outer), Some(current)) = (&self.outer, &current) {
+            self.record_own(outer, own.first().copied());
+            for (key, value) in current {
+                outer.used(key, *value);
+            }
+        }
+        current
+    }
+
+    /// Loads anew while others read the entry that is there.
+    async fn replace(&mut self, look: &Look) -> Result<Option<Step>> {
+        let Some(seen) = self.prefix(look) else { return Ok(None) };
+        self.miss();
+        let stamps = self.stamps();
+        let capture = self.plan.home.store().capture(&stamps, self.plan.stamp_life());
+        let states = self.plan.home.in_time(self.plan.options.timeout, "capture stamps", capture).await?;
+        Ok(Some(match self.current(&states) {
+            Some(current) => {
+                Step::Load(Right::Store(Lead::replacing(self.plan, seen, current, self.outer.clone())))
+            }
+            None => self.alone("a write is under way"),
+        }))
+    }
+
+    /// Somebody loads: shares the load if it runs in this process and nothing it depends on has changed since its claim,
+    /// else waits until the slot changes.
+    async fn share(&mut self, look: &Look, lease: Lease) -> Result<Shared> {
+        self.miss();
+        if let Some(flight) = self.plan.home.flights().holding(&self.plan.key, lease) {
+            // The lease is in the slot, but its leader has not been told yet what stamps it found.
+            let Some(then) = flight.stamps.get() else { return Ok(Shared::Again(self.look().await?)) };
+            let now: StampStates = self.declared(look).iter().filter_map(|(_, state)| *state).collect();
+            if *then == now {
+                return Ok(match self.follow(&flight, look, false).await? {
+                    Some(step) => Shared::Step(step),
+                    None => Shared::Again(self.look().await?),
+                });
+            }
+            // What it depends on was invalidated, so its result will be of no use: take the slot over.
+            let over = Some(Prefix::from(lease.as_bytes()));
+            return Ok(match self.claim(look, over).await? {
+                Some(step) => Shared::Step(step),
+                None => Shared::Again(self.look().await?),
+            });
+        }
+        self.plan.function.count_wait();
+        let wake = self.plan.home.store().wake(&self.plan.key);
+        self.wait_for_change(&wake, lease).await
+    }
+
+    async fn wait_for_change(&mut self, wake: &Wake, lease: Lease) -> Result<Shared> {
+        let mut pause = FIRST_LOOK;
+        loop {
+            let changed = wake.changed();
+            let keys = self.keys();
+            let read = self.plan.home.store().read_watched(&keys, wake);
+            let values = self.plan.home.in_time(self.plan.options.timeout, "read and watch", read).await?;
+            drop(keys);
+            if values[0].as_deref() != Some(lease.as_bytes()) {
+                return Ok(Shared::Again(Look { values, at: self.plan.home.flights().moment() }));
+            }
+            if let Some(step) = self.out_of_time() {
+                return Ok(Shared::Step(step));
+            }
+            tokio::select! {
+                () = changed => {}
+                () = clock::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(LONGEST_LOOK);
+        }
+    }
+
+    /// Waits for a load of this process. `late` says that it began after this call did, so that whatever it used is new
+    /// enough; otherwise an entry with dependencies of its own is checked by another look.
+    async fn follow(&mut self, flight: &Flight, look: &Look, late: bool) -> Result<Option<Step>> {
+        self.plan.function.count_wait();
+        let deadline = self.deadline();
+        let mut expired = pin!(clock::sleep_until(deadline));
+        let ending = tokio::select! {
+            ending = flight.ended() => ending,
+            () = &mut expired => return Ok(Some(self.alone("waited too long"))),
+        };
+        match ending {
+            Ending::Loaded(entry) => match judge(Some(&entry), &[], self.expected) {
+                Finding::Value { others } if late || others.len() == self.plan.stamps.len() => {
+                    self.found(&entry, self.own_stamp_at(look));
+                    Ok(Some(Step::Found(entry)))
+                }
+                _ => Ok(None),
+            },
+            Ending::NotForStoring => Ok(Some(self.alone("not for storing"))),
+            Ending::Abandoned | Ending::UnderWay => Ok(None),
+        }
+    }
+
+    /// A load whose result is not stored, neither here nor in an entry that is made from it.
+    fn alone(&self, reason: &'static str) -> Step {
+        if let Some(outer) = &self.outer {
+            outer.used_unaccountably();
+        }
+        Step::Load(Right::Alone(reason))
+    }
+
+    fn miss(&mut self) {
+        if !self.missed {
+            self.missed = true;
+            self.plan.function.count_miss();
+        }
+    }
+
+    fn deadline(&mut self) -> Instant {
+        let limit = self.plan.options.load_timeout.unwrap_or(WAIT_LIMIT);
+        *self.deadline.get_or_insert_with(|| clock::now() + limit)
+    }
+
+    fn out_of_time(&mut self) -> Option<Step> {
+        (clock::now() >= self.deadline()).then(|| self.alone("waited too long"))
+    }
+}
+
+enum Shared {
+    Step(Step),
+    Again(Look),
+}

@@ -1,0 +1,174 @@
+//! Golden bytes of the envelope, its limits, and a hundred thousand damaged ones.
+
+use super::*;
+
+const HEADER: Header = Header {
+    nonce: [0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7],
+    codec: 1,
+    fingerprint: 0x1122_3344_5566_7788,
+    written_at_ms: 1_700_000_000_000,
+    fresh_until_ms: 1_700_000_060_000,
+    expires_at_ms: 1_700_000_120_000,
+    load_us: 1234,
+    absent: false,
+};
+const STAMPS: [(&[u8], [u8; 8]); 2] = [(b"shop:1", [1, 2, 3, 4, 5, 6, 7, 8]), (b"all", [0; 8])];
+
+fn sample() -> Vec<u8> {
+    encode(HEADER, STAMPS.into_iter(), |out| {
+        out.extend_from_slice(b"payload");
+        Ok(())
+    })
+    .unwrap()
+}
+
+fn absent() -> Vec<u8> {
+    encode(Header { absent: true, ..HEADER }, [].into_iter(), |_| panic!("called for an absence")).unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
+#[test]
+fn version_1_is_pinned() {
+    assert_eq!(
+        hex(&sample()),
+        concat!(
+            "560100",
+            "a0a1a2a3a4a5a6a7",
+            "01",
+            "8877665544332211",
+            "0068e5cf8b010000",
+            "6052e6cf8b010000",
+            "c03ce7cf8b010000",
+            "d2040000",
+            "6fe2c61e77d748e1",
+            "0200",
+            "060073686f703a310102030405060708",
+            "0300616c6c0000000000000000",
+            "7061796c6f6164",
+        )
+    );
+    assert_eq!(
+        hex(&absent()),
+        concat!(
+            "560101",
+            "a0a1a2a3a4a5a6a7",
+            "01",
+            "8877665544332211",
+            "0068e5cf8b010000",
+            "6052e6cf8b010000",
+            "c03ce7cf8b010000",
+            "d2040000",
+            "ebf91dc9eeaa376e",
+            "0000",
+        )
+    );
+}
+
+#[test]
+fn what_was_written_is_read_back() {
+    let bytes = sample();
+    let envelope = Envelope::decode(&bytes).unwrap();
+    assert_eq!(envelope.header, HEADER);
+    assert_eq!(envelope.payload, b"payload");
+    assert_eq!(envelope.stamps.len(), 2);
+    assert!(envelope.stamps.eq(STAMPS));
+    let bytes = absent();
+    let envelope = Envelope::decode(&bytes).unwrap();
+    assert!(envelope.header.absent && envelope.payload.is_empty() && envelope.stamps.is_empty());
+    assert_eq!(prefix(&bytes), Some(&bytes[..11]));
+    assert_eq!(prefix(&bytes[..10]), None);
+    assert_eq!(prefix(b"L0123456789abc"), None);
+}
+
+/// Changes bytes and then repairs the checksum, to reach the checks behind it.
+fn forged(mut bytes: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> EnvelopeError {
+    change(&mut bytes);
+    let sum = checksum(&bytes);
+    bytes[CHECKSUM_AT..STAMPS_AT].copy_from_slice(&sum.to_le_bytes());
+    Envelope::decode(&bytes).unwrap_err()
+}
+
+#[test]
+fn each_rule_is_checked() {
+    assert_eq!(Envelope::decode(b"").unwrap_err(), EnvelopeError::Truncated);
+    assert_eq!(Envelope::decode(&sample()[..57]).unwrap_err(), EnvelopeError::Truncated);
+    assert_eq!(forged(sample(), |bytes| bytes[0] = b'L'), EnvelopeError::NotAnEnvelope);
+    assert_eq!(forged(sample(), |bytes| bytes[1] = 2), EnvelopeError::UnknownVersion(2));
+    assert_eq!(forged(sample(), |bytes| bytes[2] = 2), EnvelopeError::UnknownFlags(2));
+    assert_eq!(forged(sample(), |bytes| bytes[2] = 1), EnvelopeError::AbsentWithPayload);
+    assert_eq!(forged(sample(), |bytes| bytes[57] = 0xff), EnvelopeError::StampLimit);
+    assert_eq!(forged(sample(), |bytes| bytes[56] = 3), EnvelopeError::Truncated);
+    assert_eq!(forged(sample(), |bytes| bytes[59] = 0xff), EnvelopeError::Truncated);
+    let long = forged(sample(), |bytes| {
+        bytes[59] = 0xff;
+        bytes.resize(70_000, 0);
+    });
+    assert_eq!(long, EnvelopeError::StampLimit);
+    let mut bytes = sample();
+    bytes[48] ^= 1;
+    assert_eq!(Envelope::decode(&bytes).unwrap_err(), EnvelopeError::Checksum);
+}
+
+#[test]
+fn limits_hold_for_the_encoder() {
+    let name = [0; MAX_STAMP_NAME + 1];
+    let stamps = |count: usize, len: usize| std::iter::repeat_n((&name[..len], [0; 8]), count);
+    let full = encode(HEADER, stamps(MAX_STAMPS, MAX_STAMP_NAME), |_| Ok(())).unwrap();
+    assert_eq!(Envelope::decode(&full).unwrap().stamps.len(), MAX_STAMPS);
+    let error = encode(HEADER, stamps(MAX_STAMPS + 1, 1), |_| Ok(())).unwrap_err();
+    assert!(matches!(error, EncodeError::TooManyStamps));
+    let error = encode(HEADER, stamps(1, MAX_STAMP_NAME + 1), |_| Ok(())).unwrap_err();
+    assert!(matches!(error, EncodeError::StampNameTooLong { len: 1025 }));
+    let error = encode(HEADER, stamps(0, 0), |_| Err(CodecError::encode("test", "no"))).unwrap_err();
+    assert!(matches!(error, EncodeError::Codec(_)));
+}
+
+#[test]
+fn damaged_and_random_bytes_never_yield_a_value() {
+    let mut rng = fastrand::Rng::with_seed(0x6b65_796c_6174_6368);
+    let mut corpus = vec![sample(), absent()];
+    for _ in 0..30 {
+        let names: Vec<Vec<u8>> =
+            (0..rng.usize(..6)).map(|_| std::iter::repeat_with(|| rng.u8(..)).take(12).collect()).collect();
+        let header = Header { nonce: rng.u64(..).to_le_bytes(), load_us: rng.u32(..), ..HEADER };
+        let payload: Vec<u8> = (0..rng.usize(..300)).map(|_| rng.u8(..)).collect();
+        let stamps = names.iter().map(|name| (&name[..], rng.u64(..).to_le_bytes()));
+        let bytes = encode(header, stamps, |out| {
+            out.extend_from_slice(&payload);
+            Ok(())
+        });
+        corpus.push(bytes.unwrap());
+    }
+    let mut tried = 0;
+    while tried < 100_000 {
+        let original = &corpus[rng.usize(..corpus.len())];
+        let mut bytes = original.clone();
+        let at = rng.usize(..bytes.len());
+        match rng.u8(..6) {
+            0 => (0..rng.usize(1..4)).for_each(|_| bytes[at] ^= 1 << rng.u8(..8)),
+            1 => bytes.truncate(at),
+            2 => bytes.extend(std::iter::repeat_with(|| rng.u8(..)).take(1 + at % 20)),
+            3 => {
+                let other = &corpus[rng.usize(..corpus.len())];
+                bytes.truncate(at);
+                bytes.extend_from_slice(&other[rng.usize(..other.len())..]);
+            }
+            4 => bytes = (0..rng.usize(..400)).map(|_| rng.u8(..)).collect(),
+            // Random bytes behind a good start get further than random bytes alone.
+            _ => {
+                bytes.truncate(3);
+                bytes.extend(std::iter::repeat_with(|| rng.u8(..)).take(53 + at));
+                bytes.extend([rng.u8(..4), 0]);
+                bytes.extend(std::iter::repeat_with(|| rng.u8(..4)).take(at));
+            }
+        }
+        if corpus.contains(&bytes) {
+            continue;
+        }
+        tried += 1;
+        assert!(Envelope::decode(&bytes).is_err(), "decoded {}", hex(&bytes));
+    }
+}

@@ -1,0 +1,42 @@
+//! The `Keylatch` that functions use which name none.
+
+use std::sync::OnceLock;
+
+use super::{Builder, Keylatch};
+use crate::key::Namespace;
+use crate::store::{AnyStore, UnusableStore};
+use crate::telemetry;
+
+static GLOBAL: OnceLock<Keylatch> = OnceLock::new();
+
+/// There is a global [`Keylatch`] already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a global `Keylatch` exists already, installed earlier or made from the environment by the first call of a cached \
+     function; install before the first call"
+)]
+pub struct AlreadyInstalled;
+
+pub(super) fn install(keylatch: Keylatch) -> Result<(), AlreadyInstalled> {
+    GLOBAL.set(keylatch).map_err(|_| AlreadyInstalled)
+}
+
+/// The one that `using = ..` names.
+#[must_use]
+pub fn home<K: AsRef<Keylatch> + ?Sized>(keylatch: &K) -> Keylatch {
+    keylatch.as_ref().clone()
+}
+
+/// The installed one, else one from the environment. A bad environment must not change any answer: then bodies run, locks
+/// are refused, and the fault is traced once as an error.
+#[must_use]
+pub fn global() -> Keylatch {
+    let make = || {
+        Keylatch::from_env().unwrap_or_else(|error| {
+            telemetry::unusable(&error);
+            let namespace = Namespace::new(Namespace::DEFAULT, "namespace").expect("the default is a namespace");
+            Keylatch::assemble(namespace, AnyStore::Unusable(UnusableStore::new(error)), Builder::default_settings())
+        })
+    };
+    GLOBAL.get_or_init(make).clone()
+}

@@ -1,0 +1,287 @@
+//! `Keylatch`: one namespace on one store, with everything that acts on it.
+
+mod builder;
+mod env;
+mod global;
+
+pub use builder::Builder;
+pub use global::AlreadyInstalled;
+
+pub use global::{global, home};
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::{Entry, Flights, Function};
+use crate::clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::invalidation::{carry_out, keep, Invalidation, Kept, Target};
+use crate::key::{Key, KeySpace, Namespace, Pattern};
+use crate::lock::LockBuilder;
+use crate::store::AnyStore;
+
+/// One namespace on one store: the embedded one of this process, or a Redis server. Cheap to clone.
+///
+/// Cached functions use the global one unless they say `using = ..`: the one that was [installed](Self::install), else one
+/// made [from the environment](Self::from_env) at the first use.
+///
+/// ```
+/// use std::time::Duration;
+/// use keylatch::{Key, Keylatch};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> keylatch::Result<()> {
+/// let cache = Keylatch::in_memory();
+/// let key = Key::of("square").part(&12);
+/// let square: u64 = cache.entry(key.clone()).ttl(Duration::from_secs(60)).get_or_load(async || 12 * 12).await;
+/// assert_eq!(square, 144);
+/// cache.invalidate(key).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Keylatch(Arc<Inner>);
+
+struct Inner {
+    namespace: Namespace,
+    space: KeySpace,
+    store: AnyStore,
+    flights: Flights,
+    kept: Kept,
+    settings: Settings,
+}
+
+/// What the builder decides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// Limit of one operation of a cached function on the store, where the function gives none.
+    pub(crate) cache_timeout: Duration,
+    pub(crate) lease_life: Duration,
+    pub(crate) rules: Rules,
+}
+
+/// The safety rules. Broken on purpose by tests, which must then find something.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// A fill is refused unless the slot still holds the lease that its loader saw before it began.
+    pub(crate) check_fills: bool,
+}
+
+/// The programmatic API's entries in the statistics, unless they are told apart.
+static PROGRAMMATIC: Function = Function::new("keylatch::programmatic");
+
+impl Keylatch {
+    /// The embedded store: entries and locks of this process, no server. Bounded to 256 MiB; see
+    /// [`Builder::memory_limit`].
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let settings = Builder::default_settings();
+        let namespace = Namespace::new(Namespace::DEFAULT, "namespace").expect("the default is a namespace");
+        let store = crate::store::MemoryStore::new(Builder::DEFAULT_MEMORY_LIMIT);
+        Self::assemble(namespace, AnyStore::Memory(store), settings)
+    }
+
+    /// What the environment says: Redis if `REDIS_URL` is set (`REDIS_KEY_PREFIX`, `REDIS_CONNECT_TIMEOUT` and
+    /// `REDIS_COMMAND_TIMEOUT` in milliseconds), else the embedded store, with a warning (`KEYLATCH_MEMORY_LIMIT`, as in
+    /// `64mb`). Does not connect yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`], naming the variable.
+    pub fn from_env() -> Result<Self> {
+        env::from_env(|name| std::env::var(name).ok())
+    }
+
+    /// Starts a configuration by code.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Makes this the global one, which cached functions use by default.
+    ///
+    /// # Errors
+    /// When there is a global one already: installed earlier, or made from the environment by an earlier call of a cached
+    /// function. Install before the first call.
+    pub fn install(self) -> Result<(), AlreadyInstalled> {
+        global::install(self)
+    }
+
+    pub(crate) fn assemble(namespace: Namespace, store: AnyStore, settings: Settings) -> Self {
+        Self(Arc::new(Inner {
+            space: KeySpace::new(&namespace),
+            namespace,
+            store,
+            flights: Flights::default(),
+            kept: Kept::default(),
+            settings,
+        }))
+    }
+
+    /// The prefix of all keys.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.0.namespace.as_str()
+    }
+
+    /// An entry by key, to be loaded through a closure.
+    #[must_use]
+    pub fn entry(&self, key: impl Into<Key>) -> Entry {
+        Entry::new(self.clone(), &PROGRAMMATIC, &key.into())
+    }
+
+    /// The same, counted as calls of `function`, and invalidated with it.
+    #[must_use]
+    pub fn entry_of(&self, function: &'static Function, key: impl Into<Key>) -> Entry {
+        Entry::new(self.clone(), function, &key.into())
+    }
+
+    /// A lock by key.
+    #[must_use]
+    pub fn lock(&self, key: impl Into<Key>) -> LockBuilder {
+        let key = key.into();
+        LockBuilder::new(self.clone(), |writer| writer.encoded(key.as_bytes()))
+    }
+
+    /// Invalidates one entry, and those made from it. See
+    /// [`CachedCall::invalidate`](crate::CachedCall::invalidate) for what holds once it has returned.
+    ///
+    /// # Errors
+    /// When the server cannot be reached: the invalidation is then kept, and repeated before this process reads anything
+    /// again. The same holds for all invalidations below.
+    pub async fn invalidate(&self, key: impl Into<Key>) -> Result<()> {
+        let key = key.into();
+        let key = self.space().entry(|writer| writer.encoded(key.as_bytes()));
+        self.invalidation(|invalidation| invalidation.key(&key)).await
+    }
+
+    /// Invalidates every entry with a tag, in constant time however many there are.
+    ///
+    /// # Errors
+    /// As [`invalidate`](Self::invalidate).
+    pub async fn invalidate_tag(&self, tag: impl Into<Key>) -> Result<()> {
+        let tag = tag.into();
+        self.invalidation(|invalidation| invalidation.tag(|writer| writer.encoded(tag.as_bytes()))).await
+    }
+
+    /// Invalidates every entry whose key matches, and those made from them. Scans the keys of the server in small steps,
+    /// so its time grows with their number; prefer tags.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Pattern`] if the pattern would match everything; else as [`invalidate`](Self::invalidate).
+    pub async fn invalidate_matching(&self, pattern: &Pattern) -> Result<()> {
+        self.invalidation(|invalidation| invalidation.matching(pattern)).await
+    }
+
+    /// Invalidates every entry of a function, in constant time.
+    ///
+    /// # Errors
+    /// As [`invalidate`](Self::invalidate).
+    pub async fn invalidate_function(&self, function: &'static Function) -> Result<()> {
+        let stamp = self.space().function(function.name());
+        let mut invalidation = Invalidation::new(function, self.clone());
+        invalidation.stamp(stamp);
+        invalidation.apply().await
+    }
+
+    /// Invalidates everything in this namespace, in constant time. Memory is freed as entries expire or are replaced.
+    /// Locks are not touched.
+    ///
+    /// # Errors
+    /// As [`invalidate`](Self::invalidate).
+    pub async fn clear(&self) -> Result<()> {
+        self.invalidation(|invalidation| invalidation.stamp(self.space().all().clone())).await
+    }
+
+    async fn invalidation(&self, fill: impl FnOnce(&mut Invalidation)) -> Result<()> {
+        let mut invalidation = Invalidation::new(&PROGRAMMATIC, self.clone());
+        fill(&mut invalidation);
+        invalidation.apply().await
+    }
+
+    /// Carries out what belongs here; keeps it if that fails.
+    pub(crate) async fn carry_out(&self, targets: Vec<Target>) -> Result<()> {
+        let outcome = carry_out(self.store(), &targets).await;
+        if let Err(error) = &outcome {
+            keep(self, targets, error);
+        }
+        outcome
+    }
+
+    /// Repeats invalidations that failed. Nothing may be read before.
+    pub(crate) async fn repeat_kept_invalidations(&self) -> Result<()> {
+        if self.0.kept.is_empty() {
+            return Ok(());
+        }
+        self.in_time(None, "repeat invalidations", self.0.kept.repeat(self.store())).await
+    }
+
+    /// Bounds an operation of a cached function.
+    pub(crate) async fn in_time<T>(
+        &self,
+        limit: Option<Duration>,
+        operation: &'static str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        // The embedded store answers without waiting, so it needs no timer.
+        if matches!(self.0.store, AnyStore::Memory(_)) {
+            return work.await;
+        }
+        let limit = limit.unwrap_or(self.0.settings.cache_timeout);
+        clock::within(limit, work).await.unwrap_or_else(|| {
+            Err(Error::new(ErrorKind::Timeout, operation).with("limit", format_args!("{limit:?}")))
+        })
+    }
+
+    pub(crate) fn space(&self) -> &KeySpace {
+        &self.0.space
+    }
+
+    pub(crate) fn store(&self) -> &AnyStore {
+        &self.0.store
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.0.flights
+    }
+
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.0.kept
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        self.0.settings.rules
+    }
+
+    pub(crate) fn lease_life(&self) -> Duration {
+        self.0.settings.lease_life
+    }
+
+    #[expect(clippy::unused_self, reason = "becomes a setting of the instance when one is needed")]
+    pub(crate) fn hold_life(&self) -> Duration {
+        crate::invalidation::HOLD_LIFE
+    }
+
+    /// Tells instances apart.
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+}
+
+impl AsRef<Self> for Keylatch {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl fmt::Debug for Keylatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let store = match &self.0.store {
+            AnyStore::Memory(_) => "embedded",
+            AnyStore::Redis(_) => "redis",
+            AnyStore::Unusable(_) => "unusable",
+        };
+        f.debug_struct("Keylatch").field("namespace", &self.namespace()).field("store", &store).finish_non_exhaustive()
+    }
+}

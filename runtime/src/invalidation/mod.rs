@@ -1,0 +1,118 @@
+//! Invalidation: what goes, when, and what happens when the server cannot be told.
+
+mod around;
+mod kept;
+mod target;
+
+pub use around::{invalidate, When};
+
+pub(crate) use around::HOLD_LIFE;
+pub(crate) use kept::{keep, Kept};
+pub(crate) use target::{carry_out, Target};
+
+use std::time::Duration;
+
+use crate::cache::{CachedCall, Function, Plan};
+use crate::error::{Error, Result};
+use crate::key::{stamp_of, Key, KeyWriter, Pattern};
+use crate::{telemetry, Keylatch};
+
+/// A set of things to invalidate together. Filled in by generated code and by the programmatic API.
+#[derive(Debug)]
+pub struct Invalidation {
+    function: &'static Function,
+    home: Keylatch,
+    targets: Vec<(Keylatch, Target)>,
+    malformed: Option<Error>,
+    enabled: bool,
+}
+
+impl Invalidation {
+    /// Nothing yet, on behalf of that function.
+    #[must_use]
+    pub fn new(function: &'static Function, home: Keylatch) -> Self {
+        function.list();
+        Self { function, home, targets: Vec::new(), malformed: None, enabled: true }
+    }
+
+    /// The entry of a call, in the `Keylatch` that the call uses.
+    pub fn call(&mut self, call: &impl CachedCall) {
+        self.entry(call.plan());
+    }
+
+    /// All entries with a tag.
+    pub fn tag(&mut self, write: impl FnOnce(&mut KeyWriter)) {
+        let stamp = self.home.space().tag(write);
+        self.targets.push((self.home.clone(), Target::Key(stamp)));
+    }
+
+    /// All entries whose keys match a pattern.
+    pub fn pattern(&mut self, write: impl FnOnce(&mut KeyWriter)) {
+        self.matching(&Pattern::written(write));
+    }
+
+    /// Nothing at all unless `condition`.
+    pub fn only_if(&mut self, condition: bool) {
+        self.enabled &= condition;
+    }
+
+    pub(crate) fn entry(&mut self, plan: &Plan) {
+        plan.function.count_invalidation();
+        self.slot(plan.home.clone(), &plan.key, plan.options.hold_off);
+    }
+
+    pub(crate) fn key(&mut self, key: &Key) {
+        self.slot(self.home.clone(), key, None);
+    }
+
+    fn slot(&mut self, home: Keylatch, key: &Key, hold_off: Option<Duration>) {
+        // Entries made from this one go first: whoever makes them anew then waits for, or makes, the new entry.
+        self.targets.push((home.clone(), Target::Key(stamp_of(key))));
+        let slot = match hold_off {
+            Some(hold_off) => Target::HoldOff(key.clone(), hold_off),
+            None => Target::Key(key.clone()),
+        };
+        self.targets.push((home, slot));
+    }
+
+    /// The entries made from the one named `key`, not that one.
+    pub(crate) fn made_from(&mut self, key: &Key) {
+        self.targets.push((self.home.clone(), Target::Key(stamp_of(key))));
+    }
+
+    pub(crate) fn matching(&mut self, pattern: &Pattern) {
+        match pattern.within(self.home.space()) {
+            Ok(pattern) => self.targets.push((self.home.clone(), Target::Matching(pattern))),
+            Err(error) => self.malformed = Some(error),
+        }
+    }
+
+    /// A stamp: a function, or everything.
+    pub(crate) fn stamp(&mut self, stamp: Key) {
+        self.targets.push((self.home.clone(), Target::Key(stamp)));
+    }
+
+    /// Carries it out.
+    ///
+    /// # Errors
+    /// The first failure. What failed is kept, and repeated before its `Keylatch` is read again.
+    pub(crate) async fn apply(self) -> Result<()> {
+        let malformed = self.malformed.map_or(Ok(()), Err);
+        if !self.enabled {
+            return malformed;
+        }
+        self.function.count_invalidation();
+        telemetry::invalidated(self.targets.len());
+        let mut outcome = malformed;
+        let mut rest = self.targets;
+        while let Some((home, _)) = rest.first() {
+            let home = home.clone();
+            let (here, elsewhere): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(other, _)| other.id() == home.id());
+            let targets = here.into_iter().map(|(_, target)| target).collect();
+            let applied = home.carry_out(targets).await;
+            outcome = outcome.and(applied);
+            rest = elsewhere;
+        }
+        outcome
+    }
+}

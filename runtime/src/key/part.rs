@@ -1,0 +1,191 @@
+//! What may stand in a key.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::{
+    NonZeroI8, NonZeroI16, NonZeroI32, NonZeroI64, NonZeroI128, NonZeroIsize, NonZeroU8, NonZeroU16, NonZeroU32, NonZeroU64, NonZeroU128,
+    NonZeroUsize,
+};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::KeyWriter;
+
+/// A value that can be part of a key: equal values write equal text, different values different text.
+///
+/// Implemented for integers, `bool`, `char`, strings, `Option`, tuples, slices, arrays, `Vec`, ordered maps and sets,
+/// references and smart pointers, IP addresses, `Duration`, and `uuid::Uuid` with the feature `uuid`. Use
+/// [`#[derive(KeyPart)]`](derive@crate::KeyPart) for newtypes, structs and enums.
+///
+/// Not implemented for floats (`NaN` differs from itself, `-0.0` equals `0.0`) nor for hash maps and sets, whose order
+/// changes from process to process.
+///
+/// ```
+/// use keylatch::{Key, KeyPart, KeyWriter};
+///
+/// struct Sku(String);
+///
+/// impl KeyPart for Sku {
+///     fn write_key(&self, key: &mut KeyWriter) {
+///         key.text(&self.0);
+///     }
+/// }
+///
+/// assert_eq!(Key::of("stock").part(&Sku("a/b".into())).to_string(), "stock:a%2Fb");
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be part of a key",
+    label = "neither a key part nor skipped",
+    note = "if it does not affect the result (a connection, a pool, a clock), add it to `skip(..)`",
+    note = "if it does, derive `keylatch::KeyPart` for it, or name one of its fields in the key, as in `{{order.id}}`"
+)]
+pub trait KeyPart {
+    /// Appends this value to `key`.
+    fn write_key(&self, key: &mut KeyWriter);
+}
+
+/// Appends one argument of a template. On its own, so that a type that cannot be part of a key gives one error.
+pub fn part<P: KeyPart + ?Sized>(key: &mut KeyWriter, value: &P) {
+    value.write_key(key);
+}
+
+/// The path of the function that `marker` is declared in, with the type of an `impl` block around it.
+#[must_use]
+pub fn path_of<M>(_marker: &M) -> &'static str {
+    let marker = std::any::type_name::<M>();
+    marker.rsplit_once("::").map_or(marker, |(function, _)| function)
+}
+
+macro_rules! by_display {
+    ($($type:ty),* $(,)?) => {$(
+        impl KeyPart for $type {
+            fn write_key(&self, key: &mut KeyWriter) {
+                key.display(self);
+            }
+        }
+    )*};
+}
+
+by_display!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, bool, char);
+by_display!(NonZeroU8, NonZeroU16, NonZeroU32, NonZeroU64, NonZeroU128, NonZeroUsize);
+by_display!(NonZeroI8, NonZeroI16, NonZeroI32, NonZeroI64, NonZeroI128, NonZeroIsize);
+by_display!(std::net::IpAddr, std::net::Ipv4Addr, std::net::Ipv6Addr, std::net::SocketAddr);
+
+#[cfg(feature = "uuid")]
+by_display!(uuid::Uuid);
+
+macro_rules! by_reference {
+    ($($pointer:ty),* $(,)?) => {$(
+        impl<P: KeyPart + ?Sized> KeyPart for $pointer {
+            fn write_key(&self, key: &mut KeyWriter) {
+                (**self).write_key(key);
+            }
+        }
+    )*};
+}
+
+by_reference!(&P, &mut P, Box<P>, Rc<P>, Arc<P>);
+
+macro_rules! tuple {
+    ($($name:ident)*) => {
+        impl<$($name: KeyPart),*> KeyPart for ($($name,)*) {
+            #[expect(non_snake_case, reason = "the type parameters name the fields")]
+            fn write_key(&self, key: &mut KeyWriter) {
+                let ($($name,)*) = self;
+                key.open();
+                $(key.item($name);)*
+                key.close();
+            }
+        }
+    };
+}
+
+tuple!(A);
+tuple!(A B);
+tuple!(A B C);
+tuple!(A B C D);
+tuple!(A B C D E);
+tuple!(A B C D E F);
+tuple!(A B C D E F G);
+tuple!(A B C D E F G H);
+
+impl KeyPart for () {
+    fn write_key(&self, key: &mut KeyWriter) {
+        key.open();
+        key.close();
+    }
+}
+
+impl KeyPart for str {
+    fn write_key(&self, key: &mut KeyWriter) {
+        key.text(self);
+    }
+}
+
+impl KeyPart for String {
+    fn write_key(&self, key: &mut KeyWriter) {
+        key.text(self);
+    }
+}
+
+impl<B: KeyPart + ToOwned + ?Sized> KeyPart for Cow<'_, B> {
+    fn write_key(&self, key: &mut KeyWriter) {
+        (**self).write_key(key);
+    }
+}
+
+impl<P: KeyPart> KeyPart for Option<P> {
+    fn write_key(&self, key: &mut KeyWriter) {
+        key.option(self.as_ref());
+    }
+}
+
+impl<P: KeyPart> KeyPart for [P] {
+    fn write_key(&self, key: &mut KeyWriter) {
+        write_all(key, self);
+    }
+}
+
+impl<P: KeyPart, const N: usize> KeyPart for [P; N] {
+    fn write_key(&self, key: &mut KeyWriter) {
+        write_all(key, self);
+    }
+}
+
+impl<P: KeyPart> KeyPart for Vec<P> {
+    fn write_key(&self, key: &mut KeyWriter) {
+        write_all(key, self);
+    }
+}
+
+impl<P: KeyPart> KeyPart for BTreeSet<P> {
+    fn write_key(&self, key: &mut KeyWriter) {
+        write_all(key, self);
+    }
+}
+
+impl<K: KeyPart, V: KeyPart> KeyPart for BTreeMap<K, V> {
+    fn write_key(&self, key: &mut KeyWriter) {
+        key.open();
+        for (name, value) in self {
+            key.item(name);
+            key.item(value);
+        }
+        key.close();
+    }
+}
+
+
+impl KeyPart for std::time::Duration {
+    fn write_key(&self, key: &mut KeyWriter) {
+        key.display(&self.as_nanos());
+    }
+}
+
+fn write_all<'a, P: KeyPart + 'a>(key: &mut KeyWriter, items: impl IntoIterator<Item = &'a P>) {
+    key.open();
+    for item in items {
+        key.item(item);
+    }
+    key.close();
+}

@@ -1,0 +1,77 @@
+//! The kinds of keys a namespace holds. `#` occurs in no template and in no argument, so kinds never meet.
+
+use super::{Key, KeyBytes, KeyWriter, Namespace};
+
+/// Builds every kind of key of one namespace.
+#[derive(Debug)]
+pub(crate) struct KeySpace {
+    entry: Box<[u8]>,
+    tag: Box<[u8]>,
+    function: Box<[u8]>,
+    lock: Box<[u8]>,
+    all: Key,
+}
+
+/// Marks the stamp of an entry, behind the entry's own key.
+const ENTRY_STAMP: &[u8] = b"#stamp";
+
+impl KeySpace {
+    pub(crate) fn new(namespace: &Namespace) -> Self {
+        let prefix = |suffix: &str| format!("{}{suffix}", namespace.as_str()).into_bytes().into_boxed_slice();
+        Self {
+            entry: prefix(":"),
+            tag: prefix("#tag:"),
+            function: prefix("#function:"),
+            lock: prefix("#lock:"),
+            all: Key(KeyBytes::from_slice(&prefix("#all"))),
+        }
+    }
+
+    /// `{namespace}:{rendered}`: the slot of an entry.
+    pub(crate) fn entry(&self, write: impl FnOnce(&mut KeyWriter)) -> Key {
+        render(&self.entry, write)
+    }
+
+    /// `{namespace}#tag:{rendered}`: the stamp of a tag.
+    pub(crate) fn tag(&self, write: impl FnOnce(&mut KeyWriter)) -> Key {
+        render(&self.tag, write)
+    }
+
+    /// `{namespace}#function:{name}`: the stamp of all entries of a function.
+    pub(crate) fn function(&self, name: &str) -> Key {
+        render(&self.function, |writer| writer.path(name))
+    }
+
+    /// `{namespace}#lock:{rendered}`: a lock.
+    pub(crate) fn lock(&self, write: impl FnOnce(&mut KeyWriter)) -> Key {
+        render(&self.lock, write)
+    }
+
+    /// `{namespace}#all`: the stamp of everything.
+    pub(crate) fn all(&self) -> &Key {
+        &self.all
+    }
+
+    /// What every entry's key begins with.
+    pub(crate) fn entry_prefix(&self) -> &[u8] {
+        &self.entry
+    }
+}
+
+/// `{entry}#stamp`: what the entries made from this one depend on.
+pub(crate) fn stamp_of(entry: &Key) -> Key {
+    let mut bytes = entry.0.clone();
+    bytes.extend_from_slice(ENTRY_STAMP);
+    Key(bytes)
+}
+
+/// The entry that a key found on the server belongs to: itself, or the one whose stamp it is.
+pub(crate) fn entry_of(key: &[u8]) -> &[u8] {
+    key.strip_suffix(ENTRY_STAMP).unwrap_or(key)
+}
+
+fn render(prefix: &[u8], write: impl FnOnce(&mut KeyWriter)) -> Key {
+    let mut writer = KeyWriter::new(KeyBytes::from_slice(prefix));
+    write(&mut writer);
+    Key(writer.finish())
+}

@@ -1,0 +1,35 @@
+//! Caching and locking for async Rust by attribute, on Redis, with keys checked at compile time.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// Lets this crate's own tests and doctests use the macros, which name the crate from outside.
+extern crate self as keylatch;
+
+#[doc(hidden)]
+pub mod __private;
+
+pub mod codec;
+
+mod cache;
+mod clock;
+mod connection;
+mod error;
+mod invalidation;
+mod key;
+
+mod instance;
+mod lock;
+mod random;
+mod script;
+mod store;
+mod telemetry;
+
+pub use cache::{stats, CachedCall, Entry, Function, FunctionStats};
+pub use error::{Error, ErrorKind, Result};
+pub use key::{Key, KeyPart, KeyWriter, Pattern};
+pub use lock::{FromLockError, Lease, LockBuilder, LockError, LockGuard};
+
+pub use instance::{AlreadyInstalled, Builder, Keylatch};
+
+#[cfg(feature = "macros")]
+pub use keylatch_macros::{cache_invalidate, cached, with_lock, KeyPart};

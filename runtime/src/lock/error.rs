@@ -1,0 +1,77 @@
+//! Why a lock was not had, or not kept.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::key::Key;
+
+/// A lock that was not had, or not kept. Locks fail closed: without proof that the lock is held, the body does not run,
+/// or does not go on.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum LockError {
+    /// Somebody else holds it, and the call does not wait. The body did not run.
+    #[error("the lock `{key}` is held by somebody else; retry later, or wait for it with `wait`")]
+    Busy {
+        /// The lock's full key.
+        key: Key,
+    },
+    /// Somebody else held it for the whole wait. The body did not run.
+    #[error("the lock `{key}` was held by others for {waited:?}; retry later, or wait longer with `wait`")]
+    Timeout {
+        /// The lock's full key.
+        key: Key,
+        /// How long the call waited.
+        waited: Duration,
+    },
+    /// The lease ended, or could not be extended in time. The body ran and was stopped at an await; what it had done
+    /// before that is done.
+    #[error("the lock `{key}` was lost while its body ran, and the body was stopped; check what it has done, then retry")]
+    Lost {
+        /// The lock's full key.
+        key: Key,
+    },
+    /// The server could not be asked. The body did not run. Should the lock have been taken all the same, it is given back
+    /// in the background, or expires.
+    #[error("the lock `{key}` could not be asked for; cause: {source}")]
+    Unknown {
+        /// The lock's full key.
+        key: Key,
+        /// What went wrong.
+        source: Error,
+    },
+}
+
+impl LockError {
+    /// Whether the body ran, at least in part.
+    #[must_use]
+    pub fn body_ran(&self) -> bool {
+        matches!(self, Self::Lost { .. })
+    }
+
+    /// The lock's full key.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Busy { key } | Self::Timeout { key, .. } | Self::Lost { key } | Self::Unknown { key, .. } => key,
+        }
+    }
+}
+
+/// A return type that can report a [`LockError`]: `Result<_, E>` where `E: From<LockError>`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot report that the lock was not had",
+    label = "a function under `#[with_lock]` returns `Result<_, E>` where `E: From<keylatch::LockError>`",
+    note = "write `impl From<keylatch::LockError> for YourError`, or with thiserror a variant `Lock(#[from] keylatch::LockError)`"
+)]
+pub trait FromLockError {
+    /// The result of a call whose lock failed.
+    fn from_lock_error(error: LockError) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, E: From<LockError>> FromLockError for Result<T, E> {
+    fn from_lock_error(error: LockError) -> Self {
+        Err(error.into())
+    }
+}

@@ -1,0 +1,70 @@
+//! The Lua scripts, one file each, with what each promises.
+
+use redis::{Cmd, Script};
+
+use crate::key::Key;
+
+/// A script and its SHA-1.
+#[derive(Debug)]
+pub(crate) struct Lua {
+    source: &'static str,
+    sha: String,
+}
+
+/// All scripts of this crate.
+#[derive(Debug)]
+pub(crate) struct Scripts {
+    /// Sets a key only while it begins with what was expected.
+    pub(crate) replace: Lua,
+    /// Sets a slot unless it is held.
+    pub(crate) put: Lua,
+    /// Removes keys unless they are held.
+    pub(crate) invalidate: Lua,
+    /// Holds keys; tells which were held before.
+    pub(crate) hold: Lua,
+    /// Prolongs a key only while it holds exactly what was expected.
+    pub(crate) extend: Lua,
+    /// Removes a key only while it holds exactly what was expected.
+    pub(crate) release: Lua,
+}
+
+impl Scripts {
+    pub(crate) fn new() -> Self {
+        Self {
+            replace: Lua::new(include_str!("replace.lua")),
+            put: Lua::new(include_str!("put.lua")),
+            invalidate: Lua::new(include_str!("invalidate.lua")),
+            hold: Lua::new(include_str!("hold.lua")),
+            extend: Lua::new(include_str!("extend.lua")),
+            release: Lua::new(include_str!("release.lua")),
+        }
+    }
+}
+
+impl Lua {
+    fn new(source: &'static str) -> Self {
+        Self { source, sha: Script::new(source).get_hash().to_owned() }
+    }
+
+    /// The call by hash: what is sent first.
+    pub(crate) fn by_hash(&self, keys: &[&Key], args: &[&[u8]]) -> Cmd {
+        Self::call("EVALSHA", &self.sha, keys, args)
+    }
+
+    /// The call by source: what is sent when the server does not know the hash, which it then does.
+    pub(crate) fn by_source(&self, keys: &[&Key], args: &[&[u8]]) -> Cmd {
+        Self::call("EVAL", self.source, keys, args)
+    }
+
+    fn call(command: &str, script: &str, keys: &[&Key], args: &[&[u8]]) -> Cmd {
+        let mut cmd = redis::cmd(command);
+        cmd.arg(script).arg(keys.len());
+        for key in keys {
+            cmd.arg(key.as_bytes());
+        }
+        for arg in args {
+            cmd.arg(*arg);
+        }
+        cmd
+    }
+}

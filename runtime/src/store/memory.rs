@@ -1,0 +1,271 @@
+//! The embedded store: one process, no server, the same protocol.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+
+use super::slot::{new_stamp, StampState};
+use super::{Claim, ClaimRequest, Guarded, Overlap, Slot, StampStates, Store, Values, Wake, Wakeups};
+use crate::clock::{self, Instant};
+use crate::error::Result;
+use crate::key::{entry_of, FullPattern, Key, KeyBytes};
+
+/// Slots and stamps live in a cache bounded in bytes; an evicted one is a miss, as everywhere. Locks live apart and are
+/// never evicted.
+#[derive(Debug)]
+pub(crate) struct MemoryStore {
+    entries: Cache<KeyBytes, Entry, ByBytes>,
+    locks: Mutex<HashMap<KeyBytes, Entry>>,
+    /// Conditional changes of one key take the same stripe, so that comparing and setting are one step.
+    stripes: [Mutex<()>; STRIPES],
+    hasher: RandomState,
+    wakeups: Wakeups,
+}
+
+const STRIPES: usize = 64;
+/// What an entry costs beside its key and its value: the cache's own records and the entry's.
+const OVERHEAD: usize = 120;
+const SHARDS: usize = 8;
+
+#[derive(Debug, Clone)]
+struct Entry {
+    value: Bytes,
+    deadline: Instant,
+}
+
+#[derive(Debug, Clone)]
+struct ByBytes;
+
+impl Weighter<KeyBytes, Entry> for ByBytes {
+    fn weight(&self, key: &KeyBytes, entry: &Entry) -> u64 {
+        (key.len() + entry.value.len() + OVERHEAD) as u64
+    }
+}
+
+impl MemoryStore {
+    /// A store that holds at most `limit` bytes of entries.
+    pub(crate) fn new(limit: u64) -> Self {
+        // An entry heavier than a shard is not kept, so a small store gets one shard.
+        let shards = if limit < 16 << 20 { 1 } else { SHARDS };
+        let options = OptionsBuilder::new()
+            .shards(shards)
+            .estimated_items_capacity(usize::try_from(limit / 512).unwrap_or(1 << 20).clamp(16, 1 << 20))
+            .weight_capacity(limit)
+            .build()
+            .expect("capacities are given");
+        Self {
+            entries: Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), Default::default()),
+            locks: Mutex::default(),
+            stripes: [const { Mutex::new(()) }; STRIPES],
+            hasher: RandomState::new(),
+            wakeups: Wakeups::default(),
+        }
+    }
+
+    fn get(&self, key: &Key) -> Option<Bytes> {
+        self.live(&key.0, clock::now()).map(|entry| entry.value)
+    }
+
+    fn live(&self, key: &KeyBytes, now: Instant) -> Option<Entry> {
+        let entry = self.entries.get(key)?;
+        if entry.deadline > now {
+            return Some(entry);
+        }
+        self.entries.remove_if(key, |entry| entry.deadline <= now);
+        None
+    }
+
+    fn set(&self, key: &Key, value: &[u8], life: Duration) {
+        let entry = Entry { value: Bytes::copy_from_slice(value), deadline: clock::now() + life };
+        self.entries.insert(key.0.clone(), entry);
+        self.wakeups.changed(key.as_bytes());
+    }
+
+    fn delete(&self, key: &Key) {
+        if self.entries.remove(&key.0).is_some() {
+            self.wakeups.changed(key.as_bytes());
+        }
+    }
+
+    fn stripe(&self, key: &Key) -> MutexGuard<'_, ()> {
+        let index = usize::try_from(self.hasher.hash_one(&key.0) % STRIPES as u64).unwrap_or(0);
+        self.stripes[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn locks(&self) -> MutexGuard<'_, HashMap<KeyBytes, Entry>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock::now();
+        // Expired locks of keys that nobody asks for again must not pile up.
+        if locks.len() > 1024 {
+            locks.retain(|_, lock| lock.deadline > now);
+        }
+        locks
+    }
+
+    fn change_lock(&self, key: &Key, token: &[u8], change: impl FnOnce(&mut HashMap<KeyBytes, Entry>)) -> Guarded {
+        let mut locks = self.locks();
+        match locks.get(&key.0) {
+            Some(lock) if lock.deadline > clock::now() && lock.value == token => {
+                change(&mut locks);
+                Guarded::Applied
+            }
+            _ => Guarded::Refused,
+        }
+    }
+
+    fn capture_one(&self, stamp: &Key, life: Duration) -> StampState {
+        let _stripe = self.stripe(stamp);
+        let now = clock::now();
+        let known = self.live(&stamp.0, now);
+        if let Some((entry, state)) = known.and_then(|entry| Some((entry.clone(), StampState::of(Some(&entry.value))?)))
+        {
+            // A stamp's life is pushed forward, never back; a hold keeps its own.
+            if state != StampState::Held && entry.deadline < now + life {
+                self.entries.insert(stamp.0.clone(), Entry { deadline: now + life, ..entry });
+            }
+            return state;
+        }
+        let fresh = new_stamp();
+        self.set(stamp, &fresh, life);
+        StampState::of(Some(&fresh)).expect("a new stamp is a stamp")
+    }
+
+    fn capture_all(&self, stamps: &[&Key], life: Duration) -> StampStates {
+        stamps.iter().map(|stamp| self.capture_one(stamp, life)).collect()
+    }
+
+    fn hold_one(&self, key: &Key, hold: &[u8], life: Duration) -> Overlap {
+        let _stripe = self.stripe(key);
+        let now = clock::now();
+        let older = self.live(&key.0, now).filter(|entry| Slot::of(Some(&entry.value)) == Slot::Hold);
+        let life = older.as_ref().map_or(life, |older| life.max(older.deadline - now));
+        self.set(key, hold, life);
+        older.map_or(Overlap::First, |_| Overlap::Overlapping)
+    }
+
+    fn guarded(
+        &self,
+        key: &Key,
+        accept: impl FnOnce(Option<&[u8]>) -> bool,
+        change: impl FnOnce(&Self),
+    ) -> Guarded {
+        let _stripe = self.stripe(key);
+        if accept(self.get(key).as_deref()) {
+            change(self);
+            Guarded::Applied
+        } else {
+            Guarded::Refused
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    async fn read(&self, keys: &[&Key]) -> Result<Values> {
+        Ok(keys.iter().map(|key| self.get(key)).collect())
+    }
+
+    async fn read_watched(&self, keys: &[&Key], _wake: &Wake) -> Result<Values> {
+        self.read(keys).await
+    }
+
+    fn wake(&self, key: &Key) -> Wake {
+        self.wakeups.wake(key)
+    }
+
+    async fn claim(&self, claim: ClaimRequest<'_>) -> Result<Claim> {
+        let states = self.capture_all(claim.stamps, claim.stamp_life);
+        let free = |slot: Option<&[u8]>| match (slot, claim.over) {
+            (None, None) => true,
+            (Some(slot), Some(over)) => slot.starts_with(over),
+            _ => false,
+        };
+        let take = |store: &Self| store.set(claim.slot, claim.lease.as_bytes(), claim.lease_life);
+        Ok(match self.guarded(claim.slot, free, take) {
+            Guarded::Applied => Claim::Won(states),
+            Guarded::Refused => Claim::Lost,
+        })
+    }
+
+    async fn capture(&self, stamps: &[&Key], life: Duration) -> Result<StampStates> {
+        Ok(self.capture_all(stamps, life))
+    }
+
+    async fn replace(&self, slot: &Key, expected: &[u8], value: &[u8], life: Duration) -> Result<Guarded> {
+        let same = |slot: Option<&[u8]>| slot.is_some_and(|slot| slot.starts_with(expected));
+        Ok(self.guarded(slot, same, |store| store.set(slot, value, life)))
+    }
+
+    async fn put(&self, slot: &Key, value: &[u8], life: Duration) -> Result<Guarded> {
+        let not_held = |bytes: Option<&[u8]>| Slot::of(bytes) != Slot::Hold;
+        Ok(self.guarded(slot, not_held, |store| store.set(slot, value, life)))
+    }
+
+    async fn extend(&self, key: &Key, expected: &[u8], life: Duration) -> Result<Guarded> {
+        let same = |value: Option<&[u8]>| value == Some(expected);
+        Ok(self.guarded(key, same, |store| {
+            let entry = Entry { value: Bytes::copy_from_slice(expected), deadline: clock::now() + life };
+            store.entries.insert(key.0.clone(), entry);
+        }))
+    }
+
+    async fn release(&self, key: &Key, expected: &[u8]) -> Result<Guarded> {
+        let same = |value: Option<&[u8]>| value == Some(expected);
+        Ok(self.guarded(key, same, |store| store.delete(key)))
+    }
+
+    async fn invalidate(&self, keys: &[&Key]) -> Result<()> {
+        for key in keys {
+            let _held_stays = self.guarded(key, |bytes| Slot::of(bytes) != Slot::Hold, |store| store.delete(key));
+        }
+        Ok(())
+    }
+
+    async fn hold(&self, keys: &[&Key], hold: &[u8], life: Duration) -> Result<Vec<Overlap>> {
+        Ok(keys.iter().map(|key| self.hold_one(key, hold, life)).collect())
+    }
+
+    async fn invalidate_matching(&self, pattern: &FullPattern) -> Result<u64> {
+        let keys = self.entries.iter().map(|(key, _)| key);
+        let matching: Vec<Key> = keys.filter(|key| pattern.matches(entry_of(key))).map(Key).collect();
+        self.invalidate(&matching.iter().collect::<Vec<_>>()).await?;
+        Ok(matching.len() as u64)
+    }
+
+    async fn time_to_live(&self, key: &Key) -> Result<Option<Duration>> {
+        let now = clock::now();
+        Ok(self.live(&key.0, now).map(|entry| entry.deadline - now))
+    }
+
+    async fn lock(&self, key: &Key, token: &[u8], life: Duration, _wake: Option<&Wake>) -> Result<Guarded> {
+        let now = clock::now();
+        let mut locks = self.locks();
+        if locks.get(&key.0).is_some_and(|lock| lock.deadline > now) {
+            return Ok(Guarded::Refused);
+        }
+        locks.insert(key.0.clone(), Entry { value: Bytes::copy_from_slice(token), deadline: now + life });
+        Ok(Guarded::Applied)
+    }
+
+    async fn extend_lock(&self, key: &Key, token: &[u8], life: Duration) -> Result<Guarded> {
+        Ok(self.change_lock(key, token, |locks| {
+            if let Some(lock) = locks.get_mut(&key.0) {
+                lock.deadline = clock::now() + life;
+            }
+        }))
+    }
+
+    async fn unlock(&self, key: &Key, token: &[u8]) -> Result<Guarded> {
+        let freed = self.change_lock(key, token, |locks| {
+            locks.remove(&key.0);
+        });
+        if freed == Guarded::Applied {
+            self.wakeups.changed(key.as_bytes());
+        }
+        Ok(freed)
+    }
+}

@@ -1,0 +1,133 @@
+//! Stores: where slots, stamps and locks live, behind one trait with one conformance suite.
+
+mod any;
+mod memory;
+mod redis;
+mod slot;
+mod unusable;
+mod wake;
+
+pub(crate) use any::AnyStore;
+pub(crate) use memory::MemoryStore;
+pub(crate) use redis::RedisStore;
+pub(crate) use slot::{new_hold, Lease, Slot, Stamp, StampState};
+pub(crate) use unusable::UnusableStore;
+pub(crate) use wake::{Wake, Wakeups};
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::error::Result;
+use crate::key::{FullPattern, Key};
+
+/// Values read in one go, in the order of the keys.
+pub(crate) type Values = SmallVec<[Option<Bytes>; 4]>;
+/// States of stamps, in the order of the keys.
+pub(crate) type StampStates = SmallVec<[StampState; 4]>;
+
+/// Whether a conditional change was made. A refusal is an answer, not a failure: somebody else changed the key first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Guarded {
+    Applied,
+    Refused,
+}
+
+/// Whether a key that is held now was held before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overlap {
+    First,
+    Overlapping,
+}
+
+/// What a claim of a slot came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The slot holds our lease. The stamps were read before it was taken, or created where they were missing.
+    Won(StampStates),
+    /// The slot holds something else by now.
+    Lost,
+}
+
+/// The slot protocol and the stamps of `ARCHITECTURE.md`, one method a step.
+///
+/// Every future may be dropped at any await; what it was about to do then happened or did not, as after any crash.
+pub(crate) trait Store: Send + Sync {
+    /// Reads several keys in one go. Each value is one that the key had after the call began.
+    fn read(&self, keys: &[&Key]) -> impl Future<Output = Result<Values>> + Send;
+
+    /// The same, with the first key watched: a change of it after this read wakes `wake`.
+    fn read_watched(&self, keys: &[&Key], wake: &Wake) -> impl Future<Output = Result<Values>> + Send;
+
+    /// Interest in changes of `key`, to be armed by [`read_watched`](Self::read_watched).
+    fn wake(&self, key: &Key) -> Wake;
+
+    /// Reads the stamps, creating those that are missing, and **then** puts `lease` into the slot: if it is empty, or if
+    /// it still begins with `over`.
+    fn claim(&self, claim: ClaimRequest<'_>) -> impl Future<Output = Result<Claim>> + Send;
+
+    /// Reads the stamps, creating those that are missing; each lives for at least `life` more.
+    fn capture(&self, stamps: &[&Key], life: Duration) -> impl Future<Output = Result<StampStates>> + Send;
+
+    /// Puts `value` into the slot for `life`, if the slot still begins with `expected`.
+    fn replace(
+        &self,
+        slot: &Key,
+        expected: &[u8],
+        value: &[u8],
+        life: Duration,
+    ) -> impl Future<Output = Result<Guarded>> + Send;
+
+    /// Puts `value` into the slot for `life`, whatever it holds, unless that is a hold.
+    fn put(&self, slot: &Key, value: &[u8], life: Duration) -> impl Future<Output = Result<Guarded>> + Send;
+
+    /// Lets the key live for `life` from now, if it still holds exactly `expected`.
+    fn extend(&self, key: &Key, expected: &[u8], life: Duration) -> impl Future<Output = Result<Guarded>> + Send;
+
+    /// Removes the key, if it still holds exactly `expected`.
+    fn release(&self, key: &Key, expected: &[u8]) -> impl Future<Output = Result<Guarded>> + Send;
+
+    /// Removes the keys, except those that are held: nothing is stored under a hold, and it guards a write under way.
+    fn invalidate(&self, keys: &[&Key]) -> impl Future<Output = Result<()>> + Send;
+
+    /// Puts `hold` into the keys for `life`, or for longer where an older hold lasts longer. Tells for each key whether
+    /// it was held before.
+    fn hold(&self, keys: &[&Key], hold: &[u8], life: Duration) -> impl Future<Output = Result<Vec<Overlap>>> + Send;
+
+    /// Invalidates the entries that match and the stamps of such entries; how many keys were found.
+    /// Every matching key that was there when the call began is gone, or was set after it began, when it returns.
+    fn invalidate_matching(&self, pattern: &FullPattern) -> impl Future<Output = Result<u64>> + Send;
+
+    /// What is left of the key's life.
+    fn time_to_live(&self, key: &Key) -> impl Future<Output = Result<Option<Duration>>> + Send;
+
+    /// Takes a lock: puts `token` into the key for `life`, if the key is absent. Locks are never evicted. If it is refused,
+    /// a later change of the key wakes `wake`.
+    fn lock(
+        &self,
+        key: &Key,
+        token: &[u8],
+        life: Duration,
+        wake: Option<&Wake>,
+    ) -> impl Future<Output = Result<Guarded>> + Send;
+
+    /// Lets a lock live for `life` from now, if it still holds `token`.
+    fn extend_lock(&self, key: &Key, token: &[u8], life: Duration) -> impl Future<Output = Result<Guarded>> + Send;
+
+    /// Frees a lock, if it still holds `token`.
+    fn unlock(&self, key: &Key, token: &[u8]) -> impl Future<Output = Result<Guarded>> + Send;
+}
+
+/// See [`Store::claim`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClaimRequest<'a> {
+    pub(crate) slot: &'a Key,
+    pub(crate) over: Option<&'a [u8]>,
+    pub(crate) lease: Lease,
+    pub(crate) lease_life: Duration,
+    pub(crate) stamps: &'a [&'a Key],
+    pub(crate) stamp_life: Duration,
+}

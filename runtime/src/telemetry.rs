@@ -1,0 +1,94 @@
+//! Every event and span, in one place: `error` for what loses data or locks, `warn` for what a person should look at,
+//! `info` for changes of state, `debug` for misses and loads, `trace` for hits. Keys are shown, values never.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::key::Key;
+
+pub(crate) fn connected(server: &str, tracking: bool) {
+    tracing::info!(server, tracking, "connected");
+}
+
+pub(crate) fn connect_failed(error: &Error) {
+    tracing::warn!(%error, "cannot connect; cached functions answer from their bodies, locks are refused");
+}
+
+pub(crate) fn disconnected(server: &str) {
+    tracing::warn!(server, "connection lost; reconnecting at the next command");
+}
+
+pub(crate) fn embedded_by_default() {
+    tracing::warn!(
+        "no Redis is configured: entries and locks live in this process alone; set REDIS_URL, or install \
+         `Keylatch::in_memory()` to say that this is meant"
+    );
+}
+
+pub(crate) fn unusable(error: &Error) {
+    tracing::error!(%error, "the environment's configuration is bad; cached functions run their bodies, locks are refused");
+}
+
+pub(crate) fn namespace_by_default(namespace: &str) {
+    tracing::warn!(namespace, "no key prefix is configured; set REDIS_KEY_PREFIX so that applications never share entries");
+}
+
+pub(crate) fn hit(function: &str, key: &Key) {
+    tracing::trace!(function, %key, "hit");
+}
+
+pub(crate) fn load_span(function: &str, key: &Key) -> tracing::Span {
+    tracing::debug_span!("keylatch.load", function, %key)
+}
+
+pub(crate) fn stored(function: &str, key: &Key, took: Duration) {
+    tracing::debug!(function, %key, ?took, "loaded and stored");
+}
+
+pub(crate) fn not_stored(function: &str, key: &Key, reason: &'static str) {
+    tracing::debug!(function, %key, reason, "loaded, not stored");
+}
+
+pub(crate) fn undecodable(function: &str, key: &Key, reason: &dyn std::fmt::Display) {
+    tracing::warn!(function, %key, %reason, "the stored entry cannot be read; loading anew");
+}
+
+pub(crate) fn cache_failed(function: &str, key: &Key, error: &Error) {
+    tracing::warn!(function, %key, %error, "the cache failed; the function answers from its body");
+}
+
+pub(crate) fn foreign_dependency(function: &str) {
+    tracing::warn!(
+        function,
+        "a cached function of another `Keylatch` was called inside; its invalidations cannot be seen here, so the outer \
+         result is not stored"
+    );
+}
+
+pub(crate) fn invalidated(count: usize) {
+    tracing::debug!(count, "invalidated");
+}
+
+pub(crate) fn invalidation_kept(error: &Error, pending: usize) {
+    tracing::warn!(%error, pending, "invalidation failed; kept and repeated before the next read");
+}
+
+pub(crate) fn invalidations_repeated(count: usize) {
+    tracing::info!(count, "kept invalidations repeated");
+}
+
+pub(crate) fn hold_failed(error: &Error) {
+    tracing::warn!(%error, "entries could not be held ahead of the write; they are invalidated after it");
+}
+
+pub(crate) fn lock_acquired(key: &Key, waited: Duration) {
+    tracing::debug!(%key, ?waited, "locked");
+}
+
+pub(crate) fn lock_lost(key: &Key) {
+    tracing::error!(%key, "lock lost");
+}
+
+pub(crate) fn unlock_failed(key: &Key, error: &Error) {
+    tracing::warn!(%key, %error, "unlock failed; the lock expires by itself");
+}
