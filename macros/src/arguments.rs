@@ -82,7 +82,8 @@ impl Arguments {
         let name = input.call(Ident::parse_any)?;
         let value = if assigned {
             input.parse::<Token![=]>()?;
-            Value::parse_assigned(&name, input).inspect_err(|_| self.options.push((name.clone(), Value::Invalid)))?
+            Value::parse_assigned(&name, input)
+                .inspect_err(|_| self.options.push((name.clone(), Value::Invalid)))?
         } else if input.peek(syn::token::Paren) {
             let content;
             parenthesized!(content in input);
@@ -95,14 +96,19 @@ impl Arguments {
     }
 
     /// Takes the option `name`, and makes it known.
-    pub(crate) fn take<T: FromValue>(&mut self, name: &'static str, diagnostics: &mut Diagnostics) -> Option<Given<T>> {
+    pub(crate) fn take<T: FromValue>(
+        &mut self,
+        name: &'static str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Given<T>> {
         self.known.push(name);
         let mut found = self.options.extract_if(.., |(given, _)| given == name);
         let (name, value) = found.next()?;
         for (again, _) in found {
             diagnostics.error(again.span(), format!("`{again}` is given twice; keep one"));
         }
-        let value = if matches!(value, Value::Invalid) { None } else { T::from_value(&name, &value, diagnostics) };
+        let value =
+            if matches!(value, Value::Invalid) { None } else { T::from_value(&name, &value, diagnostics) };
         Some(Given { name, value })
     }
 

@@ -32,9 +32,14 @@ impl ToTokens for CratePath {
 impl FromValue for CratePath {
     fn from_value(_: &Ident, value: &Value, diagnostics: &mut Diagnostics) -> Option<Self> {
         match value.expr() {
-            Some(Expr::Path(path)) if path.qself.is_none() && is_absolute(&path.path) => Some(Self(path.path.clone())),
+            Some(Expr::Path(path)) if path.qself.is_none() && is_absolute(&path.path) => {
+                Some(Self(path.path.clone()))
+            }
             _ => {
-                diagnostics.error_on(value, "`crate` takes an absolute path; write `crate = ::name` or `crate = crate::name`");
+                diagnostics.error_on(
+                    value,
+                    "`crate` takes an absolute path; write `crate = ::name` or `crate = crate::name`",
+                );
                 None
             }
         }

@@ -1,6 +1,6 @@
 //! The way every attribute goes: parse the item, validate, and either emit or give the item back with all mistakes.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 
 use crate::diagnostics::Diagnostics;
@@ -14,7 +14,9 @@ pub(crate) fn expand<M>(
     emit: impl FnOnce(&Function, &M) -> TokenStream,
 ) -> TokenStream {
     let Ok(function) = syn::parse2::<Function>(item.clone()) else {
-        let error = syn::Error::new_spanned(item, format!("`#[{name}]` goes on an `async fn` with a body")).to_compile_error();
+        let error =
+            syn::Error::new(Span::call_site(), format!("`#[{name}]` goes on an `async fn` with a body"))
+                .to_compile_error();
         return quote!(#item #error);
     };
 

@@ -23,19 +23,19 @@ use proc_macro::TokenStream;
 /// Caches what an `async fn` returns.
 #[proc_macro_attribute]
 pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    cached::expand(arguments.into(), item.into()).into()
+    cached::expand(arguments.into(), &item.into()).into()
 }
 
 /// Invalidates cached calls, tags and patterns once an `async fn` has run.
 #[proc_macro_attribute]
 pub fn cache_invalidate(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    cache_invalidate::expand(arguments.into(), item.into()).into()
+    cache_invalidate::expand(arguments.into(), &item.into()).into()
 }
 
 /// Runs the body of an `async fn` under a distributed lock.
 #[proc_macro_attribute]
 pub fn with_lock(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    with_lock::expand(arguments.into(), item.into()).into()
+    with_lock::expand(arguments.into(), &item.into()).into()
 }
 
 /// Lets a type of your own be part of a key.

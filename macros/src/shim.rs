@@ -53,5 +53,12 @@ pub(crate) fn body(output: &Output, body: &Group) -> TokenStream {
     }
     let value = local("output");
     let ty = &output.ty;
-    quote!({ let #value: #ty = #body; #value })
+    // Behind a body such as `todo!()` the return is never reached, which is no news to the user.
+    quote! {
+        {
+            let #value: #ty = #body;
+            #[allow(unreachable_code, clippy::needless_return)]
+            return #value;
+        }
+    }
 }

@@ -5,7 +5,9 @@ use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{FnArg, GenericArgument, Pat, PatIdent, PathArguments, ReturnType, Safety, Signature, Type, parse_quote};
+use syn::{
+    FnArg, GenericArgument, Pat, PatIdent, PathArguments, ReturnType, Safety, Signature, Type, parse_quote,
+};
 
 use crate::diagnostics::{Diagnostics, list};
 
@@ -17,7 +19,9 @@ impl Bindings {
         let mut collector = Collector { bindings: Vec::new(), diagnostics };
         for input in &signature.inputs {
             match input {
-                FnArg::Receiver(receiver) => collector.bindings.push(Ident::new("self", receiver.self_token.span)),
+                FnArg::Receiver(receiver) => {
+                    collector.bindings.push(Ident::new("self", receiver.self_token.span));
+                }
                 FnArg::Typed(typed) => collector.visit_pat(&typed.pat),
             }
         }
@@ -60,7 +64,8 @@ impl<'ast> Visit<'ast> for Collector<'_> {
 
     fn visit_pat(&mut self, pattern: &'ast Pat) {
         if let Pat::Macro(pattern) = pattern {
-            self.diagnostics.error_on(pattern, "what a macro binds is not visible here; write the pattern out");
+            self.diagnostics
+                .error_on(pattern, "what a macro binds is not visible here; write the pattern out");
         }
         visit::visit_pat(self, pattern);
     }
@@ -79,7 +84,8 @@ pub(crate) fn check_wrappable(name: &str, signature: &Signature, diagnostics: &m
         diagnostics.error_on(constness, format!("`#[{name}]` cannot go on a `const fn`"));
     }
     if let Safety::Unsafe(token) = &signature.safety {
-        diagnostics.error_on(token, format!("`#[{name}]` cannot go on an `unsafe fn`; wrap it in a safe one"));
+        diagnostics
+            .error_on(token, format!("`#[{name}]` cannot go on an `unsafe fn`; wrap it in a safe one"));
     }
     if let Some(abi) = &signature.abi {
         diagnostics.error_on(abi, format!("`#[{name}]` cannot go on an `extern fn`"));
@@ -88,7 +94,8 @@ pub(crate) fn check_wrappable(name: &str, signature: &Signature, diagnostics: &m
         diagnostics.error_on(variadic, format!("`#[{name}]` cannot go on a variadic function"));
     }
     if let Some(token) = find_impl_trait(&signature.output) {
-        diagnostics.error(token, "`impl Trait` in the return type has no name to store it under; name the type");
+        diagnostics
+            .error(token, "`impl Trait` in the return type has no name to store it under; name the type");
     }
 }
 

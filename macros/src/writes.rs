@@ -29,8 +29,13 @@ pub(crate) struct Scope<'a> {
 }
 
 /// Looks every placeholder up; reports the ones that name nothing.
-pub(crate) fn resolve(template: &Template, scope: Scope<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<Write>> {
-    let unknown: Vec<&Placeholder> = template.placeholders().filter(|it| scope.root(it, Span::call_site()).is_none()).collect();
+pub(crate) fn resolve(
+    template: &Template,
+    scope: Scope<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<Write>> {
+    let unknown: Vec<&Placeholder> =
+        template.placeholders().filter(|it| scope.root(it, Span::call_site()).is_none()).collect();
     if !unknown.is_empty() {
         report_unknown(template, &unknown, scope, diagnostics);
         return None;
@@ -41,7 +46,10 @@ pub(crate) fn resolve(template: &Template, scope: Scope<'_>, diagnostics: &mut D
         Piece::Placeholder(placeholder) => {
             let span = template.literal.span();
             let root = scope.root(placeholder, span)?;
-            Some(Write::Part(root, placeholder.fields.iter().map(|field| at(field, generated_at(span))).collect()))
+            Some(Write::Part(
+                root,
+                placeholder.fields.iter().map(|field| at(field, generated_at(span))).collect(),
+            ))
         }
     };
     template.pieces.iter().map(write).collect()
@@ -79,11 +87,20 @@ fn at(field: &Member, span: Span) -> Member {
     field
 }
 
-fn report_unknown(template: &Template, unknown: &[&Placeholder], scope: Scope<'_>, diagnostics: &mut Diagnostics) {
+fn report_unknown(
+    template: &Template,
+    unknown: &[&Placeholder],
+    scope: Scope<'_>,
+    diagnostics: &mut Diagnostics,
+) {
     let names = scope.names();
-    let similar = |placeholder: &&Placeholder| did_you_mean(&placeholder.root, names.iter().map(String::as_str)).is_some();
+    let similar = |placeholder: &&Placeholder| {
+        did_you_mean(&placeholder.root, names.iter().map(String::as_str)).is_some()
+    };
     // `format_args!` knows no fields, and `self` would be a second error.
-    let readable = template.placeholders().all(|placeholder| placeholder.fields.is_empty() && placeholder.root != "self");
+    let readable = template
+        .placeholders()
+        .all(|placeholder| placeholder.fields.is_empty() && placeholder.root != "self");
     if readable && unknown.iter().any(similar) {
         diagnostics.probe(probe(&template.literal, scope));
         return;

@@ -3,6 +3,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Lets this crate's own tests and doctests use the macros, which name the crate from outside.
+#[allow(unused_extern_crates, clippy::allow_attributes, reason = "unused where the macros are off")]
 extern crate self as keylatch;
 
 #[doc(hidden)]

@@ -1,1 +1,4 @@
+//! The integration tests: one binary, one module a promise.
 
+mod support;
+mod torture;

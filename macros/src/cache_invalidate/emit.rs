@@ -8,7 +8,7 @@ use super::model::{Action, Model, Step};
 use crate::crate_path::CratePath;
 use crate::hygiene::local;
 use crate::item::Function;
-use crate::{shim, writes};
+use crate::{mention, shim, writes};
 
 pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
     let Function { attributes, visibility, signature, body } = function;
@@ -56,9 +56,9 @@ fn later(model: &Model) -> TokenStream {
     let (invalidation, value) = (local("invalidation"), local("value"));
     let ty = &model.output.value;
     let statements = model.steps.iter().filter_map(|step| {
-        let result = step.result.as_ref()?;
+        let bind = mention::bind(step.result.as_ref()?, &value);
         let statement = statement(step, &model.krate);
-        Some(quote!({ let #result = #value; #statement }))
+        Some(quote!({ #bind #statement }))
     });
     quote!(|#invalidation: &mut #private::Invalidation, #value: &#ty| { #(#statements)* })
 }

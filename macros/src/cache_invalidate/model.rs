@@ -53,7 +53,8 @@ impl Model {
         let patterns = value(args.patterns).unwrap_or_default();
         if when == When::Around {
             for pattern in &patterns {
-                diagnostics.error(pattern.literal.span(), "a pattern cannot be held ahead of the write; use `tags`");
+                diagnostics
+                    .error(pattern.literal.span(), "a pattern cannot be held ahead of the write; use `tags`");
             }
         }
 
@@ -63,7 +64,10 @@ impl Model {
         steps.extend(templates(&patterns, Action::Pattern, &bindings, diagnostics));
         if when == When::Around {
             for result in steps.iter().filter_map(|step| step.result.as_ref()) {
-                diagnostics.error(result.span(), "what is held must be known before the body runs; use `when = after`");
+                diagnostics.error(
+                    result.span(),
+                    "what is held must be known before the body runs; use `when = after`",
+                );
             }
         }
         steps.extend(value(args.condition).map(Step::only_if));
@@ -111,6 +115,7 @@ fn check_result_is_free(steps: &[Step], bindings: &Bindings, diagnostics: &mut D
     if let Some(parameter) = bindings.get("result")
         && steps.iter().any(|step| step.result.is_some())
     {
-        diagnostics.error(parameter.span(), "`result` is the returned value in the attribute; rename the parameter");
+        diagnostics
+            .error(parameter.span(), "`result` is the returned value in the attribute; rename the parameter");
     }
 }

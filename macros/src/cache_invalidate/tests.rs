@@ -54,7 +54,11 @@ fn mistakes_name_their_remedy() {
     mistakes("f(id), tag = [\"a\"]", item, &["did you mean `tags`?"]);
     mistakes("patterns = [\"*\"]", item, &["would match everything"]);
     mistakes("patterns = [\"a:*\"], when = around", item, &["a pattern cannot be held ahead of the write"]);
-    mistakes("f(result.id), tags = [\"a:{result}\"], when = around", item, &["before the body runs", "before the body runs"]);
+    mistakes(
+        "f(result.id), tags = [\"a:{result}\"], when = around",
+        item,
+        &["before the body runs", "before the body runs"],
+    );
     mistakes("f(result.id)", "async fn f(result: u64) {}", &["rename the parameter"]);
     mistakes("f(id)", "fn f(id: u64) {}", &["goes on an `async fn`"]);
     mistakes("f(id), tags = [\"a:{wat}\"]", item, &["the parameters are `db`, `id`"]);

@@ -79,7 +79,9 @@ impl FromValue for Codec {
         }
         let known = || CODECS.iter().map(|(word, _)| *word);
         // Types have capitals, so a small letter is meant as one of the words.
-        let similar = word.filter(|word| word.starts_with(char::is_lowercase)).and_then(|word| did_you_mean(&word, known()));
+        let similar = word
+            .filter(|word| word.starts_with(char::is_lowercase))
+            .and_then(|word| did_you_mean(&word, known()));
         let own = syn::parse2::<Type>(value.to_token_stream()).ok().filter(|ty| matches!(ty, Type::Path(_)));
         if own.is_none() || similar.is_some() {
             let remedy = similar.map_or_else(String::new, |similar| format!("; did you mean `{similar}`?"));

@@ -56,7 +56,11 @@ fn steps(model: &Model) -> Vec<TokenStream> {
         quote!(.tag(#write))
     });
     let depends_on = model.depends_on.iter().map(|call| quote!(.depends_on(&#call)));
-    std::iter::once(key(&model.key, krate)).chain(tags).chain(depends_on).chain(settings(&model.settings, krate)).collect()
+    std::iter::once(key(&model.key, krate))
+        .chain(tags)
+        .chain(depends_on)
+        .chain(settings(&model.settings, krate))
+        .collect()
 }
 
 fn key(key: &Key, krate: &CratePath) -> TokenStream {
@@ -154,7 +158,10 @@ fn ask(expr: &Expr, private: &TokenStream) -> TokenStream {
         return quote!(#private::ask(#value, #expr));
     }
     match mention::find(expr.to_token_stream(), "result") {
-        Some(result) => quote!({ let #result = #value; #expr }),
+        Some(result) => {
+            let bind = mention::bind(&result, &value);
+            quote!({ #bind #expr })
+        }
         None => expr.to_token_stream(),
     }
 }

@@ -32,8 +32,11 @@ impl Key {
     ) -> Option<Self> {
         let given = template.is_some();
         let template = value(template);
-        let named: HashSet<&str> =
-            template.iter().flat_map(Template::placeholders).map(|placeholder| placeholder.root.as_str()).collect();
+        let named: HashSet<&str> = template
+            .iter()
+            .flat_map(Template::placeholders)
+            .map(|placeholder| placeholder.root.as_str())
+            .collect();
         if let (Some(skip), Some(_)) = (&skip, skip_all) {
             diagnostics.error(skip.name.span(), "`skip_all` skips these too; keep one of the two");
         }
@@ -53,7 +56,8 @@ impl Key {
                     "`self` does not affect the key: name one of its fields, as in `{self.id}`, or `skip(self)`",
                 );
             } else if given && !named.contains(name.as_str()) {
-                let message = format!("`{name}` does not affect the key: add `{{{name}}}` to it or `skip({name})`");
+                let message =
+                    format!("`{name}` does not affect the key: add `{{{name}}}` to it or `skip({name})`");
                 diagnostics.error(binding.span(), message);
             }
         }
@@ -90,9 +94,13 @@ impl Skipped {
                 let parameters = bindings.names();
                 let remedy = did_you_mean(&name, parameters.iter().map(String::as_str))
                     .map_or_else(String::new, |similar| format!("did you mean `{similar}`? "));
-                diagnostics.error(ident.span(), format!("unknown parameter `{name}`; {remedy}{}", bindings.listed()));
+                diagnostics.error(
+                    ident.span(),
+                    format!("unknown parameter `{name}`; {remedy}{}", bindings.listed()),
+                );
             } else if named.contains(name.as_str()) {
-                diagnostics.error(ident.span(), format!("`{name}` is in the key; remove it from one of the two"));
+                diagnostics
+                    .error(ident.span(), format!("`{name}` is in the key; remove it from one of the two"));
             } else if !skipped.names.insert(name) {
                 diagnostics.error(ident.span(), format!("`{ident}` is skipped twice; keep one"));
             }
@@ -126,12 +134,22 @@ fn of_generics(signature: &Signature) -> Vec<Write> {
         .collect();
     let told = |name: &Ident| occurs(name, types.clone());
     let write = |parameter: &GenericParam| match parameter {
-        GenericParam::Type(parameter) if !told(&parameter.ident) => Some(Write::TypeName(parameter.ident.clone())),
-        GenericParam::Const(parameter) if !told(&parameter.ident) => Some(Write::Part(parameter.ident.clone(), Vec::new())),
+        GenericParam::Type(parameter) if !told(&parameter.ident) => {
+            Some(Write::TypeName(parameter.ident.clone()))
+        }
+        GenericParam::Const(parameter) if !told(&parameter.ident) => {
+            Some(Write::Part(parameter.ident.clone(), Vec::new()))
+        }
         _ => None,
     };
     let literal = |text: &str| Write::Literal(text.to_owned());
-    signature.generics.params.iter().filter_map(write).flat_map(|write| [literal("<"), write, literal(">")]).collect()
+    signature
+        .generics
+        .params
+        .iter()
+        .filter_map(write)
+        .flat_map(|write| [literal("<"), write, literal(">")])
+        .collect()
 }
 
 fn occurs(name: &Ident, tokens: TokenStream) -> bool {

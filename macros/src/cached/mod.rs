@@ -13,10 +13,10 @@ use crate::expansion;
 use args::Args;
 use model::Model;
 
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     expansion::expand(
         "cached",
-        &item,
+        item,
         |function, diagnostics| {
             let args = Args::parse(arguments, diagnostics);
             Model::new(args, function, diagnostics)

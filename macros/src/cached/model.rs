@@ -50,7 +50,10 @@ impl Model {
         let output = Output::of(signature);
         check_output(&output, &args, diagnostics);
         if args.ttl.is_none() && args.ttl_from.is_none() {
-            diagnostics.error(Span::call_site(), "`ttl` is missing; say how long an entry lives, as in `ttl = \"1h\"`");
+            diagnostics.error(
+                Span::call_site(),
+                "`ttl` is missing; say how long an entry lives, as in `ttl = \"1h\"`",
+            );
         }
 
         let bindings = Bindings::of(signature, diagnostics);
@@ -73,7 +76,11 @@ impl Model {
             timeout: positive(args.timeout, no_time, diagnostics),
             load_timeout: positive(args.load_timeout, no_time, diagnostics),
             version: value(args.version),
-            hold_off: positive(args.hold_off, "would hold nothing off; leave it out for the default", diagnostics),
+            hold_off: positive(
+                args.hold_off,
+                "would hold nothing off; leave it out for the default",
+                diagnostics,
+            ),
             untracked: value(args.track) == Some(Switch::Off),
         };
         Some(Self {
@@ -100,7 +107,10 @@ fn check_neighbours(attributes: &[Attribute], diagnostics: &mut Diagnostics) {
             diagnostics.error_on(path, "`#[cached]` is given twice; remove one");
         } else if last.ident == "with_lock" || last.ident == "cache_invalidate" {
             let name = &last.ident;
-            diagnostics.error_on(path, format!("`#[{name}]` wraps the body of an `async fn`; put it above `#[cached]`"));
+            diagnostics.error_on(
+                path,
+                format!("`#[{name}]` wraps the body of an `async fn`; put it above `#[cached]`"),
+            );
         }
     }
 }

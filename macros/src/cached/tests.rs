@@ -39,7 +39,11 @@ fn default_key() {
 
 #[test]
 fn no_arguments() {
-    check(r#"ttl = "1h""#, "async fn all() -> Vec<Row> { load().await }", expect_file!["snapshots/no_arguments.rs"]);
+    check(
+        r#"ttl = "1h""#,
+        "async fn all() -> Vec<Row> { load().await }",
+        expect_file!["snapshots/no_arguments.rs"],
+    );
 }
 
 #[test]
@@ -124,17 +128,37 @@ fn all_mistakes_are_reported_at_once() {
 
 #[test]
 fn every_argument_affects_the_key() {
-    mistakes(r#"key = "user:{id}", ttl = "1h", skip(db)"#, &["`lang` does not affect the key: add `{lang}` to it or `skip(lang)`"]);
-    mistakes(r#"key = "user:{id}:{lang.x}", ttl = "1h", skip(db, dbb)"#, &["unknown parameter `dbb`; did you mean `db`? the parameters are `db`, `id`, `lang`"]);
-    mistakes(r#"key = "user:{id}", ttl = "1h", skip(id, db, db)"#, &["`id` is in the key", "`db` is skipped twice", "`lang` does not"]);
+    mistakes(
+        r#"key = "user:{id}", ttl = "1h", skip(db)"#,
+        &["`lang` does not affect the key: add `{lang}` to it or `skip(lang)`"],
+    );
+    mistakes(
+        r#"key = "user:{id}:{lang.x}", ttl = "1h", skip(db, dbb)"#,
+        &["unknown parameter `dbb`; did you mean `db`? the parameters are `db`, `id`, `lang`"],
+    );
+    mistakes(
+        r#"key = "user:{id}", ttl = "1h", skip(id, db, db)"#,
+        &["`id` is in the key", "`db` is skipped twice", "`lang` does not"],
+    );
     mistakes(r#"key = "user:{id}", ttl = "1h", skip(db), skip_all"#, &["`skip_all` skips these too"]);
-    mistakes_on("async fn f(&self) -> u8 { 0 }", r#"ttl = "1h""#, &["`self` does not affect the key: name one of its fields"]);
-    mistakes_on("async fn f(self: Arc<Self>, [a, .., b @ 1..]: [u8; 4]) -> u8 { 0 }", r#"ttl = "1h", key = "x:{self.id}""#, &["`a` does not", "`b` does not"]);
+    mistakes_on(
+        "async fn f(&self) -> u8 { 0 }",
+        r#"ttl = "1h""#,
+        &["`self` does not affect the key: name one of its fields"],
+    );
+    mistakes_on(
+        "async fn f(self: Arc<Self>, [a, .., b @ 1..]: [u8; 4]) -> u8 { 0 }",
+        r#"ttl = "1h", key = "x:{self.id}""#,
+        &["`a` does not", "`b` does not"],
+    );
 }
 
 #[test]
 fn unknown_placeholders() {
-    mistakes(r#"key = "user:{wat}", ttl = "1h""#, &["`{wat}` names no parameter; the parameters are `db`, `id`, `lang`"]);
+    mistakes(
+        r#"key = "user:{wat}", ttl = "1h""#,
+        &["`{wat}` names no parameter; the parameters are `db`, `id`, `lang`"],
+    );
     mistakes(r#"key = "user:{lan.x}", ttl = "1h""#, &["`{lan.x}` names no parameter; did you mean `lang`?"]);
     mistakes(r#"key = "user:{self.x}", ttl = "1h""#, &["`{self.x}` names no parameter"]);
 }
@@ -146,29 +170,51 @@ fn functions_that_cannot_be_cached() {
     mistakes_on("fn f() -> u8 { 0 }", ttl, &["`#[cached]` goes on an `async fn`; write `async fn f`"]);
     mistakes_on("async unsafe extern \"C\" fn f() -> u8 { 0 }", ttl, &["`unsafe fn`", "`extern fn`"]);
     mistakes_on("async fn f() {}", ttl, &["there is nothing to cache"]);
-    mistakes_on("async fn f() -> Result<&'static str, &str> { 0 }", ttl, &["must own its data; return `String`"]);
-    mistakes_on("async fn f() -> Cow<'_, str> { 0 }", ttl, &["must own its data; return a type without a lifetime"]);
-    mistakes_on("async fn f() -> impl Iterator<Item = &u8> { 0 }", ttl, &["name the type", "must own its data"]);
-    mistakes_on("#[keylatch::with_lock] #[cached] async fn f() -> u8 { 0 }", ttl, &["put it above `#[cached]`", "remove one"]);
+    mistakes_on(
+        "async fn f() -> Result<&'static str, &str> { 0 }",
+        ttl,
+        &["must own its data; return `String`"],
+    );
+    mistakes_on(
+        "async fn f() -> Cow<'_, str> { 0 }",
+        ttl,
+        &["must own its data; return a type without a lifetime"],
+    );
+    mistakes_on(
+        "async fn f() -> impl Iterator<Item = &u8> { 0 }",
+        ttl,
+        &["name the type", "must own its data"],
+    );
+    mistakes_on(
+        "#[keylatch::with_lock] #[cached] async fn f() -> u8 { 0 }",
+        ttl,
+        &["put it above `#[cached]`", "remove one"],
+    );
     mistakes_on("async fn f() -> u8 { 0 }", "", &["`ttl` is missing"]);
 }
 
 #[test]
 fn wrong_values() {
-    mistakes(r#"ttl = 1.5, skip(db)"#, &["whole numbers with units"]);
-    mistakes(r#"ttl = 60s, skip(db)"#, &["put quotes around it: `\"60s\"`"]);
+    mistakes("ttl = 1.5, skip(db)", &["whole numbers with units"]);
+    mistakes("ttl = 60s, skip(db)", &["put quotes around it: `\"60s\"`"]);
     mistakes(r#"ttl = "0s", skip(db)"#, &["`ttl` of zero would store nothing"]);
-    mistakes(r#"ttl = , skip(db)"#, &["`ttl` has no value"]);
+    mistakes("ttl = , skip(db)", &["`ttl` has no value"]);
     mistakes(r#"ttl = "1h" skip(db)"#, &["expected `,`"]);
-    mistakes(r#"ttl, skip(db)"#, &["`ttl` is a duration"]);
+    mistakes("ttl, skip(db)", &["`ttl` is a duration"]);
     mistakes(r#""user:{id}", ttl = "1h""#, &["expected an option"]);
     mistakes(r#"ttl = "1h", track = of"#, &["`track` is one of `on`, `off`; did you mean `off`?"]);
     mistakes(r#"ttl = "1h", codec = jsn"#, &["did you mean `json`?"]);
-    mistakes(r#"ttl = "1h", codec = "xml""#, &["`codec` is one of `message_pack`, `json`, `postcard`, `bincode`, or a type"]);
+    mistakes(
+        r#"ttl = "1h", codec = "xml""#,
+        &["`codec` is one of `message_pack`, `json`, `postcard`, `bincode`, or a type"],
+    );
     mistakes(r#"ttl = "1h", crate = keylatch"#, &["`crate` takes an absolute path"]);
     mistakes(r#"ttl = "1h", depends_on(bank, 3)"#, &["call it with the arguments", "name an entry"]);
     mistakes(r#"ttl = "1h", tags = "a""#, &["`tags` is a list"]);
-    mistakes(r#"ttl = "1h", tags = ["a*", 3, "b:{idd.x}"]"#, &["only `patterns`", "in quotes", "did you mean `id`?"]);
+    mistakes(
+        r#"ttl = "1h", tags = ["a*", 3, "b:{idd.x}"]"#,
+        &["only `patterns`", "in quotes", "did you mean `id`?"],
+    );
     mistakes(r#"ttl = "1h", version = "3""#, &["`version` is a whole number"]);
     mistakes(r#"ttl = "1h", skip"#, &["`skip` takes parentheses"]);
     mistakes(r#"ttl = "1h", skip()"#, &["`skip` names nothing"]);

@@ -66,7 +66,8 @@ fn arm(variant: &Variant) -> TokenStream {
     let key = local("key");
     let name = &variant.ident;
     let text = name.unraw().to_string();
-    let bound: Vec<Ident> = (0..variant.fields.len()).map(|index| format_ident!("field_{index}", span = key.span())).collect();
+    let bound: Vec<Ident> =
+        (0..variant.fields.len()).map(|index| format_ident!("field_{index}", span = key.span())).collect();
     let members = variant.fields.members();
     if bound.is_empty() {
         // `V()` and `V {}` are no paths in a pattern.

@@ -24,7 +24,8 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
             "a union does not say which field it holds; implement `KeyPart` by hand",
         ),
         Data::Enum(data) if data.variants.is_empty() => {
-            diagnostics.error(input.ident.span(), "an enum without variants has no values; remove the derive");
+            diagnostics
+                .error(input.ident.span(), "an enum without variants has no values; remove the derive");
         }
         Data::Enum(_) | Data::Struct(_) => {}
     }

@@ -18,8 +18,14 @@ pub(crate) enum Duration {
 const UNITS: &str = "the units are `us`, `ms`, `s`, `m`, `h` and `d`";
 
 /// The length of each unit in microseconds.
-const KNOWN: [(&str, u64); 6] =
-    [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000), ("d", 86_400_000_000)];
+const KNOWN: [(&str, u64); 6] = [
+    ("us", 1),
+    ("ms", 1_000),
+    ("s", 1_000_000),
+    ("m", 60_000_000),
+    ("h", 3_600_000_000),
+    ("d", 86_400_000_000),
+];
 
 /// What people write for a unit, too far from it for a guess by likeness.
 const ALIASES: [(&str, &[&str]); 6] = [
@@ -49,14 +55,23 @@ impl Duration {
 }
 
 /// Takes a duration for which zero makes no sense; `why` says so, after "of zero" and with the remedy.
-pub(crate) fn positive(given: Option<Given<Duration>>, why: &str, diagnostics: &mut Diagnostics) -> Option<Duration> {
+pub(crate) fn positive(
+    given: Option<Given<Duration>>,
+    why: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<Duration> {
     let Given { name, value } = given?;
     check_positive(&name, value.as_ref(), why, diagnostics);
     value
 }
 
 /// Reports a literal of zero.
-pub(crate) fn check_positive(name: &Ident, value: Option<&Duration>, why: &str, diagnostics: &mut Diagnostics) {
+pub(crate) fn check_positive(
+    name: &Ident,
+    value: Option<&Duration>,
+    why: &str,
+    diagnostics: &mut Diagnostics,
+) {
     if let Some(Duration::Micros(0, literal)) = value {
         diagnostics.error(literal.span(), format!("`{name}` of zero {why}"));
     }
@@ -84,7 +99,10 @@ fn not_a_duration(literal: &Lit) -> String {
     match literal {
         Lit::Int(number) if number.suffix().is_empty() => format!("say the unit: `\"{number}s\"`"),
         Lit::Int(number) => format!("put quotes around it: `\"{number}\"`"),
-        Lit::Float(_) => "a duration has whole numbers with units; write `\"1s 500ms\"` for one and a half seconds".to_owned(),
+        Lit::Float(_) => {
+            "a duration has whole numbers with units; write `\"1s 500ms\"` for one and a half seconds"
+                .to_owned()
+        }
         _ => "not a duration; write one such as `\"30s\"`".to_owned(),
     }
 }
@@ -102,12 +120,17 @@ fn parse(text: &str) -> Result<u64, String> {
             return Err(format!("a duration is numbers with units, as in `\"1h 30m\"`; found `{rest}`"));
         }
         if behind.starts_with(['.', ',']) {
-            return Err("a duration has whole numbers; write `\"1h 30m\"` for one and a half hours".to_owned());
+            return Err(
+                "a duration has whole numbers; write `\"1h 30m\"` for one and a half hours".to_owned()
+            );
         }
         let (unit, behind) = split_where(behind.trim_start(), |c| c.is_whitespace() || c.is_ascii_digit());
-        let length = KNOWN.iter().find(|(known, _)| *known == unit).ok_or_else(|| unknown_unit(number, unit))?.1;
+        let length =
+            KNOWN.iter().find(|(known, _)| *known == unit).ok_or_else(|| unknown_unit(number, unit))?.1;
         let micros = number.parse::<u64>().ok().and_then(|number| number.checked_mul(length));
-        total = micros.and_then(|micros| total.checked_add(micros)).ok_or_else(|| format!("`{text}` is too long to count"))?;
+        total = micros
+            .and_then(|micros| total.checked_add(micros))
+            .ok_or_else(|| format!("`{text}` is too long to count"))?;
         rest = behind.trim_start();
     }
     Ok(total)
@@ -122,7 +145,10 @@ fn unknown_unit(number: &str, unit: &str) -> String {
         return format!("say the unit: `\"{number}s\"`; {UNITS}");
     }
     let lower = unit.to_lowercase();
-    let alias = ALIASES.iter().find(|(short, long)| *short == lower || long.contains(&lower.as_str())).map(|(short, _)| *short);
+    let alias = ALIASES
+        .iter()
+        .find(|(short, long)| *short == lower || long.contains(&lower.as_str()))
+        .map(|(short, _)| *short);
     let similar = alias.or_else(|| did_you_mean(&lower, KNOWN.map(|(known, _)| known)));
     let hint = similar.map_or_else(String::new, |similar| format!("did you mean `\"{number}{similar}\"`? "));
     format!("unknown unit `{unit}`; {hint}{UNITS}")

@@ -66,7 +66,10 @@ impl FromValue for Fraction {
         };
         let fraction = number.filter(|number| (0.0..1.0).contains(number)).map(Self);
         if fraction.is_none() {
-            diagnostics.error_on(value, format!("`{name}` is a fraction of at least 0 and below 1, such as `0.1` or `\"10%\"`"));
+            diagnostics.error_on(
+                value,
+                format!("`{name}` is a fraction of at least 0 and below 1, such as `0.1` or `\"10%\"`"),
+            );
         }
         fraction
     }
@@ -83,7 +86,8 @@ impl FromValue for u32 {
             _ => None,
         };
         if number.is_none() {
-            diagnostics.error_on(value, format!("`{name}` is a whole number that fits `u32`, such as `{name} = 2`"));
+            diagnostics
+                .error_on(value, format!("`{name}` is a whole number that fits `u32`, such as `{name} = 2`"));
         }
         number
     }
@@ -101,11 +105,14 @@ impl FromValue for Expr {
 impl FromValue for Ident {
     fn from_value(name: &Ident, value: &Value, diagnostics: &mut Diagnostics) -> Option<Self> {
         let ident = match value.expr() {
-            Some(Expr::Path(path)) if path.attrs.is_empty() && path.qself.is_none() => path.path.get_ident().cloned(),
+            Some(Expr::Path(path)) if path.attrs.is_empty() && path.qself.is_none() => {
+                path.path.get_ident().cloned()
+            }
             _ => None,
         };
         if ident.is_none() {
-            diagnostics.error_on(value, format!("`{name}` is the name of a new variable; write `{name} = name`"));
+            diagnostics
+                .error_on(value, format!("`{name}` is the name of a new variable; write `{name} = name`"));
         }
         ident
     }

@@ -45,7 +45,8 @@ impl Template {
     /// Reads a template of the option `option`; only `patterns` have wildcards.
     fn read(option: &Ident, literal: &LitStr, diagnostics: &mut Diagnostics) -> Option<Self> {
         let wildcards = option == "patterns";
-        let checked = parse(&literal.value(), wildcards).and_then(|pieces| check(&pieces, wildcards).map(|()| pieces));
+        let checked =
+            parse(&literal.value(), wildcards).and_then(|pieces| check(&pieces, wildcards).map(|()| pieces));
         match checked {
             Ok(pieces) => Some(Self { literal: literal.clone(), pieces }),
             Err(message) => {
@@ -59,7 +60,10 @@ impl Template {
 impl FromValue for Template {
     fn from_value(name: &Ident, value: &Value, diagnostics: &mut Diagnostics) -> Option<Self> {
         let Some(Expr::Lit(ExprLit { lit: Lit::Str(literal), .. })) = value.expr() else {
-            diagnostics.error_on(value, format!("`{name}` is a template in quotes; write `{name} = \"name:{{parameter}}\"`"));
+            diagnostics.error_on(
+                value,
+                format!("`{name}` is a template in quotes; write `{name} = \"name:{{parameter}}\"`"),
+            );
             return None;
         };
         Self::read(name, literal, diagnostics)
@@ -69,7 +73,10 @@ impl FromValue for Template {
 impl FromValue for Vec<Template> {
     fn from_value(name: &Ident, value: &Value, diagnostics: &mut Diagnostics) -> Option<Self> {
         let Some(Expr::Array(array)) = value.expr() else {
-            diagnostics.error_on(value, format!("`{name}` is a list of templates; write `{name} = [\"name:{{parameter}}\"]`"));
+            diagnostics.error_on(
+                value,
+                format!("`{name}` is a list of templates; write `{name} = [\"name:{{parameter}}\"]`"),
+            );
             return None;
         };
         let read = |item: &Expr| {
@@ -151,9 +158,14 @@ fn check_literal(c: char) -> Result<(), String> {
         '*' => Err("`*` in a literal would match other keys; only `patterns` may contain it".to_owned()),
         '?' | '[' | ']' | '\\' => Err(format!("`{c}` in a literal would match other keys; remove it")),
         '#' => Err("`#` marks hashed keys; use `:` instead".to_owned()),
-        _ if c.is_control() => Err(format!("a control character (`{}`) in a literal; remove it", c.escape_default())),
+        _ if c.is_control() => {
+            Err(format!("a control character (`{}`) in a literal; remove it", c.escape_default()))
+        }
         _ if c.is_alphanumeric() || SEPARATORS.contains(c) || PUNCTUATION.contains(c) => Ok(()),
-        _ => Err(format!("`{c}` in a literal; use letters, digits, spaces and `{SEPARATORS}{}`", PUNCTUATION.trim())),
+        _ => Err(format!(
+            "`{c}` in a literal; use letters, digits, spaces and `{SEPARATORS}{}`",
+            PUNCTUATION.trim()
+        )),
     }
 }
 
@@ -164,7 +176,9 @@ fn check(pieces: &[Piece], wildcards: bool) -> Result<(), String> {
     }
     let named = |piece: &Piece| matches!(piece, Piece::Literal(text) if text.contains(char::is_alphanumeric));
     if wildcards && pieces.contains(&Piece::Wildcard) && !pieces.iter().any(named) {
-        return Err("this pattern would match everything; begin it with a name, as in `\"product:*\"`".to_owned());
+        return Err(
+            "this pattern would match everything; begin it with a name, as in `\"product:*\"`".to_owned()
+        );
     }
     check_separators(pieces)
 }
@@ -177,7 +191,8 @@ fn check_separators(pieces: &[Piece]) -> Result<(), String> {
             Piece::Placeholder(placeholder) => {
                 if let Some(before) = before.replace(placeholder) {
                     let (before, after) = (before.text(), placeholder.text());
-                    let separators = SEPARATORS.chars().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(" ");
+                    let separators =
+                        SEPARATORS.chars().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(" ");
                     return Err(format!(
                         "`{before}` and `{after}` run into each other; put one of {separators} between them"
                     ));
@@ -224,7 +239,10 @@ mod tests {
 
     #[test]
     fn pieces_keep_their_order() {
-        assert_eq!(shown(&read("product:{shop}:{order.id}/x", false).unwrap()), "<product:>{shop}<:>{order.id}</x>");
+        assert_eq!(
+            shown(&read("product:{shop}:{order.id}/x", false).unwrap()),
+            "<product:>{shop}<:>{order.id}</x>"
+        );
         assert_eq!(shown(&read("{pair.0.1}", false).unwrap()), "{pair.0.1}");
         assert_eq!(shown(&read("{self.id}|{type}", false).unwrap()), "{self.id}<|>{type}");
         assert_eq!(shown(&read("product:{shop}:*", true).unwrap()), "<product:>{shop}<:>*");

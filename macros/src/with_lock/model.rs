@@ -36,15 +36,24 @@ impl Model {
             let message = "a lock can fail; return `Result<_, E>` where `E: From<keylatch::LockError>`";
             diagnostics.error(output.span, message);
         }
-        require(args.key.is_some(), "`key` is missing; say what is locked, as in `key = \"stock:{sku}\"`", diagnostics);
-        require(args.ttl.is_some(), "`ttl` is missing; say when a lost lock expires, as in `ttl = \"30s\"`", diagnostics);
+        require(
+            args.key.is_some(),
+            "`key` is missing; say what is locked, as in `key = \"stock:{sku}\"`",
+            diagnostics,
+        );
+        require(
+            args.ttl.is_some(),
+            "`ttl` is missing; say when a lost lock expires, as in `ttl = \"30s\"`",
+            diagnostics,
+        );
 
         let bindings = Bindings::of(signature, diagnostics);
         let scope = Scope { bindings: &bindings, result: false };
         let key = value(args.key).and_then(|key| resolve(&key, scope, diagnostics));
         check_lease(args.lease.as_ref(), &bindings, diagnostics);
         check_max_hold(args.max_hold.as_ref(), args.ttl.as_ref(), diagnostics);
-        let ttl = positive(args.ttl, "would lock nothing; give it a length, as in `ttl = \"30s\"`", diagnostics);
+        let ttl =
+            positive(args.ttl, "would lock nothing; give it a length, as in `ttl = \"30s\"`", diagnostics);
         let max_hold = positive(args.max_hold, "would hold nothing; leave it out for no limit", diagnostics);
 
         Some(Self {
@@ -76,11 +85,18 @@ fn check_lease(lease: Option<&Given<Ident>>, bindings: &Bindings, diagnostics: &
     }
 }
 
-fn check_max_hold(max_hold: Option<&Given<Duration>>, ttl: Option<&Given<Duration>>, diagnostics: &mut Diagnostics) {
+fn check_max_hold(
+    max_hold: Option<&Given<Duration>>,
+    ttl: Option<&Given<Duration>>,
+    diagnostics: &mut Diagnostics,
+) {
     if let Some(Given { value: Some(Duration::Micros(max_hold @ 1.., literal)), .. }) = max_hold
         && let Some(Given { value: Some(Duration::Micros(ttl, _)), .. }) = ttl
         && max_hold < ttl
     {
-        diagnostics.error(literal.span(), "`max_hold` is less than `ttl`, which is held in any case; give at least `ttl`");
+        diagnostics.error(
+            literal.span(),
+            "`max_hold` is less than `ttl`, which is held in any case; give at least `ttl`",
+        );
     }
 }

@@ -43,12 +43,24 @@ fn mistakes(arguments: &str, item: &str, expected: &[&str]) {
 fn mistakes_name_their_remedy() {
     let item = "async fn f(id: u64) -> Result<(), E> { Ok(()) }";
     mistakes("", item, &["`key` is missing", "`ttl` is missing"]);
-    mistakes("key = \"a\", ttl = \"0s\", wait = 5", item, &["say the unit: `\"5s\"`", "`ttl` of zero would lock nothing"]);
+    mistakes(
+        "key = \"a\", ttl = \"0s\", wait = 5",
+        item,
+        &["say the unit: `\"5s\"`", "`ttl` of zero would lock nothing"],
+    );
     mistakes("key = \"a\", ttl = \"5s\", max_hold = \"1s\"", item, &["`max_hold` is less than `ttl`"]);
     mistakes("key = \"a\", ttl = \"5s\", lease = id", item, &["`id` is a parameter"]);
     mistakes("key = \"a\", ttl = \"5s\", lease = 3", item, &["`lease` is the name of a new variable"]);
-    mistakes("key = \"a\", ttl = \"5s\", on_lost = \"stop\"", item, &["`on_lost` is one of `cancel`, `continue`"]);
-    mistakes("key = \"a:{wat}\", ttl = \"5s\", skip(id)", item, &["unknown option `skip`", "`{wat}` names no parameter"]);
+    mistakes(
+        "key = \"a\", ttl = \"5s\", on_lost = \"stop\"",
+        item,
+        &["`on_lost` is one of `cancel`, `continue`"],
+    );
+    mistakes(
+        "key = \"a:{wat}\", ttl = \"5s\", skip(id)",
+        item,
+        &["unknown option `skip`", "`{wat}` names no parameter"],
+    );
     mistakes("key = \"a\", ttl = \"5s\"", "async fn f() {}", &["a lock can fail; return `Result<_, E>`"]);
     mistakes("key = \"a\", ttl = \"5s\"", "trait T {}", &["goes on an `async fn` with a body"]);
 }

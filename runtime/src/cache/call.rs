@@ -146,14 +146,14 @@ pub(crate) struct Shape<P, T> {
 }
 
 /// The handle of one call.
-pub fn call<S, T, V, B, F>(
+pub fn call<S, T, P, V, B, F>(
     plan: Plan,
-    codec: CodecHandle<T::Payload>,
+    codec: CodecHandle<P>,
     verdict: V,
     body: B,
 ) -> impl CachedCall<Output = T, Value = T::Value>
 where
-    T: Outcome<S>,
+    T: Outcome<S, Payload = P>,
     T::Value: Send,
     V: FnOnce(&T::Value) -> Verdict,
     B: FnOnce() -> F,

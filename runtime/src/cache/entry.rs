@@ -158,7 +158,7 @@ impl<C> Entry<C> {
         C: Codec<T>,
         T: Send,
     {
-        call::<shape::Plain, T, _, _, _>(self.plan, codec::<C, T>(), always, || std::future::pending())
+        call::<shape::Plain, T, _, _, _, _>(self.plan, codec::<C, T>(), always, || std::future::pending())
     }
 
     async fn answer<S, T, B, P>(self, load: B) -> T
@@ -168,7 +168,7 @@ impl<C> Entry<C> {
         B: AsyncFnOnce() -> T,
         C: Codec<P>,
     {
-        call::<S, T, _, _, _>(self.plan, codec::<C, P>(), always, || load()).await
+        call::<S, T, _, _, _, _>(self.plan, codec::<C, P>(), always, || load()).await
     }
 
     fn with(mut self, change: impl FnOnce(Plan) -> Plan) -> Self {

@@ -34,7 +34,10 @@ pub async fn rename(db: &Db, shop: u64, id: u64, name: &str) -> Result<(), Error
     >(
             invalidation,
             ::keylatch::__private::When::After,
-            async move || -> Result<(), Error> { db.rename(id, name).await },
+            async move || -> Result<(), Error> {
+                let output: Result<(), Error> = { db.rename(id, name).await };
+                #[allow(unreachable_code, clippy::needless_return)] return output;
+            },
             |_, _| {},
         )
         .await

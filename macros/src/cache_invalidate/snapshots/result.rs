@@ -20,13 +20,18 @@ async fn add(db: &Db, new: New) -> Result<Product, Error> {
     >(
             invalidation,
             ::keylatch::__private::When::After,
-            async || -> Result<Product, Error> { db.add(new).await },
+            async || -> Result<Product, Error> {
+                let output: Result<Product, Error> = { db.add(new).await };
+                #[allow(unreachable_code, clippy::needless_return)] return output;
+            },
             |invalidation: &mut ::keylatch::__private::Invalidation, value: &Product| {
                 {
+                    #[allow(unused_variables)]
                     let result = value;
                     invalidation.call(&shop::product::<Db>(db, result.id));
                 }
                 {
+                    #[allow(unused_variables)]
                     let result = value;
                     invalidation
                         .tag(|key| {
@@ -35,6 +40,7 @@ async fn add(db: &Db, new: New) -> Result<Product, Error> {
                         });
                 }
                 {
+                    #[allow(unused_variables)]
                     let result = value;
                     invalidation.only_if(result.changed);
                 }

@@ -59,11 +59,15 @@ impl Service {
                 ttl: ::other::__private::Into::<
                     ::other::__private::Option<::other::__private::Duration>,
                 >::into({
+                    #[allow(unused_variables)]
                     let result = value;
                     result.expires()
                 }),
             },
-            async move || -> Result<Option<Rate>, Error> { todo!() },
+            async move || -> Result<Option<Rate>, Error> {
+                let output: Result<Option<Rate>, Error> = { todo!() };
+                #[allow(unreachable_code, clippy::needless_return)] return output;
+            },
         )
     }
 }

@@ -33,6 +33,9 @@ fn x() -> impl crate::cache::CachedCall<Output = u8, Value = u8> {
             store: crate::cache::__private::ask(value, is_fresh),
             ttl: crate::cache::__private::Option::None,
         },
-        async move || -> u8 { 0 },
+        async move || -> u8 {
+            let output: u8 = { 0 };
+            #[allow(unreachable_code, clippy::needless_return)] return output;
+        },
     )
 }

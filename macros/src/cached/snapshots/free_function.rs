@@ -41,6 +41,9 @@ pub fn product(
             Product,
         >(),
         ::keylatch::__private::always,
-        async move || -> Result<Product, Error> { db.load(shop, id).await },
+        async move || -> Result<Product, Error> {
+            let output: Result<Product, Error> = { db.load(shop, id).await };
+            #[allow(unreachable_code, clippy::needless_return)] return output;
+        },
     )
 }

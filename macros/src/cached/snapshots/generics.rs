@@ -38,6 +38,9 @@ where
             [T; N],
         >(),
         ::keylatch::__private::always,
-        async move || -> Result<[T; N], &'a str> { load() },
+        async move || -> Result<[T; N], &'a str> {
+            let output: Result<[T; N], &'a str> = { load() };
+            #[allow(unreachable_code, clippy::needless_return)] return output;
+        },
     )
 }

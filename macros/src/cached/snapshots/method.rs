@@ -45,7 +45,10 @@ impl Service {
                 Price,
             >(),
             ::keylatch::__private::always,
-            async move || -> Price { self.load(pair).await },
+            async move || -> Price {
+                let output: Price = { self.load(pair).await };
+                #[allow(unreachable_code, clippy::needless_return)] return output;
+            },
         )
     }
 }

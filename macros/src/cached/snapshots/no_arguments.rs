@@ -37,6 +37,9 @@ fn all() -> impl ::keylatch::CachedCall<Output = Vec<Row>, Value = Vec<Row>> {
             Vec<Row>,
         >(),
         ::keylatch::__private::always,
-        async move || -> Vec<Row> { load().await },
+        async move || -> Vec<Row> {
+            let output: Vec<Row> = { load().await };
+            #[allow(unreachable_code, clippy::needless_return)] return output;
+        },
     )
 }

@@ -41,6 +41,9 @@ fn user(
             User,
         >(),
         ::keylatch::__private::always,
-        async move || -> Option<User> { None },
+        async move || -> Option<User> {
+            let output: Option<User> = { None };
+            #[allow(unreachable_code, clippy::needless_return)] return output;
+        },
     )
 }

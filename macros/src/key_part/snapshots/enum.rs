@@ -2,9 +2,7 @@
 impl ::keylatch::KeyPart for Scope {
     fn write_key(&self, key: &mut ::keylatch::KeyWriter) {
         match self {
-            Self::All {} => {
-                key.name("All");
-            }
+            Self::All => key.name("All"),
             Self::Shop { 0: field_0 } => {
                 key.name("Shop");
                 key.open();

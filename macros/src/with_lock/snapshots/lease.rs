@@ -19,7 +19,10 @@ impl Service {
                 lock,
                 ::other::__private::refusal::<Result<Receipt, ReserveError>>(),
                 async move |lock: ::other::Lease| -> Result<Receipt, ReserveError> {
-                    self.take(lock.token()).await
+                    let output: Result<Receipt, ReserveError> = {
+                        self.take(lock.token()).await
+                    };
+                    #[allow(unreachable_code, clippy::needless_return)] return output;
                 },
             )
             .await

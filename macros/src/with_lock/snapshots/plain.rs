@@ -12,7 +12,10 @@ async fn reserve(sku: &str, quantity: u32) -> Result<Receipt, ReserveError> {
             lock,
             ::keylatch::__private::refusal::<Result<Receipt, ReserveError>>(),
             async move |_: ::keylatch::Lease| -> Result<Receipt, ReserveError> {
-                take(sku, quantity).await
+                let output: Result<Receipt, ReserveError> = {
+                    take(sku, quantity).await
+                };
+                #[allow(unreachable_code, clippy::needless_return)] return output;
             },
         )
         .await

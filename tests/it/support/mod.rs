@@ -1,0 +1,28 @@
+//! What tests share: servers of their own, and other processes.
+
+pub(crate) mod redis_server;
+
+use std::time::Duration;
+
+pub(crate) use redis_server::RedisServer;
+
+use keylatch::Keylatch;
+
+/// A `Keylatch` of its own on that server.
+pub(crate) fn keylatch(server: &RedisServer) -> Keylatch {
+    builder(server).build().expect("the test's settings are good")
+}
+
+/// The same, before it is built.
+pub(crate) fn builder(server: &RedisServer) -> keylatch::Builder {
+    Keylatch::builder().redis_url(server.url()).namespace("test").command_timeout(Duration::from_secs(2))
+}
+
+/// Sends a signal to a process by `kill`.
+pub(crate) fn signal(process: u32, name: &str) {
+    let status = std::process::Command::new("kill")
+        .args([format!("-{name}"), process.to_string()])
+        .status()
+        .expect("`kill` is installed");
+    assert!(status.success(), "kill -{name} {process}");
+}

@@ -1,0 +1,238 @@
+//! Promise 1: no permanently stale entry, whatever the interleaving.
+//!
+//! Each round takes some keys. Around each, readers on three instances and two writers meet within a few milliseconds;
+//! some readers are dropped in the middle. Then all is quiet, and what is cached is compared with the source.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use keylatch::{cached, CachedCall, Key, Keylatch, Pattern};
+
+use crate::support::{builder, RedisServer};
+
+/// What the cached functions read and the writers change.
+struct Source {
+    versions: Vec<AtomicU64>,
+    instances: Vec<Keylatch>,
+}
+
+
+/// How entries are invalidated in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Key,
+    Tag,
+    Pattern,
+    Function,
+    Cascade,
+    Tracked,
+    Clear,
+    Refresh,
+}
+
+const KEYS_PER_RUN: usize = 2_000;
+const KEYS_AT_ONCE: usize = 40;
+const READERS: usize = 6;
+const WRITERS: usize = 2;
+const WINDOW: Duration = Duration::from_millis(8);
+
+#[derive(Clone, Copy)]
+struct Item<'a> {
+    source: &'a Source,
+    keylatch: &'a Keylatch,
+    load: Duration,
+}
+
+#[cached(key = "item:{id}", ttl = "10m", tags = ["item-tag:{id}"], skip(item), using = item.keylatch)]
+async fn item(item: Item<'_>, id: usize) -> u64 {
+    load(&item, id).await
+}
+
+#[cached(key = "declared:{id}", ttl = "10m", skip(item), depends_on(self::item(item, id)), using = item.keylatch)]
+async fn declared(item: Item<'_>, id: usize) -> u64 {
+    load(&item, id).await
+}
+
+#[cached(key = "tracked:{id}", ttl = "10m", skip(item), using = item.keylatch)]
+async fn tracked(item: Item<'_>, id: usize) -> u64 {
+    self::item(item, id).await
+}
+
+/// Reads the source at once and returns late: what is read is old by the time it is stored.
+async fn load(item: &Item<'_>, id: usize) -> u64 {
+    let version = item.source.versions[id].load(Ordering::SeqCst);
+    tokio::time::sleep(item.load).await;
+    version
+}
+
+impl By {
+    async fn read(self, item: Item<'_>, id: usize) -> u64 {
+        match self {
+            Self::Cascade => declared(item, id).await,
+            Self::Tracked => tracked(item, id).await,
+            _ => self::item(item, id).await,
+        }
+    }
+
+    async fn peek(self, item: Item<'_>, id: usize) -> Option<u64> {
+        match self {
+            Self::Cascade => declared(item, id).peek().await,
+            Self::Tracked => tracked(item, id).peek().await,
+            _ => self::item(item, id).peek().await,
+        }
+        .expect("the store is up")
+    }
+
+    async fn invalidate(self, item: Item<'_>, id: usize) {
+        let keylatch = item.keylatch;
+        match self {
+            Self::Key | Self::Cascade | Self::Tracked | Self::Refresh => self::item(item, id).invalidate().await,
+            Self::Tag => keylatch.invalidate_tag(Key::of("item-tag").part(&id)).await,
+            Self::Pattern => keylatch.invalidate_matching(&Pattern::of("item").part(&id)).await,
+            Self::Function => self::item(item, id).invalidate_all().await,
+            Self::Clear => keylatch.clear().await,
+        }
+        .expect("the store is up");
+    }
+}
+
+/// One run over all keys; how many were cached at the end, and how many of those were stale.
+async fn run(source: Arc<Source>, by: By, seed: u64) -> (usize, usize) {
+    let mut rng = Rng::with_seed(seed);
+    let (mut cached, mut stale) = (0, 0);
+    for first in (0..KEYS_PER_RUN).step_by(KEYS_AT_ONCE) {
+        let ids = first..first + KEYS_AT_ONCE;
+        let mut actors = tokio::task::JoinSet::new();
+        for id in ids.clone() {
+            for reader in 0..READERS {
+                actors.spawn(reader_of(Arc::clone(&source), by, id, reader, rng.fork()));
+            }
+            for writer in 0..WRITERS {
+                actors.spawn(writer_of(Arc::clone(&source), by, id, writer, rng.fork()));
+            }
+        }
+        while let Some(ended) = actors.join_next().await {
+            ended.expect("no actor panics");
+        }
+        for id in ids {
+            let item = Item { source: &source, keylatch: &source.instances[0], load: Duration::ZERO };
+            if let Some(value) = by.peek(item, id).await {
+                cached += 1;
+                stale += usize::from(value != source.versions[id].load(Ordering::SeqCst));
+            }
+        }
+    }
+    (cached, stale)
+}
+
+async fn reader_of(source: Arc<Source>, by: By, id: usize, index: usize, mut rng: Rng) {
+    let keylatch = &source.instances[index % source.instances.len()];
+    tokio::time::sleep(WINDOW.mul_f64(rng.f64())).await;
+    let load = Duration::from_micros(rng.u64(0..5_000));
+    let item = Item { source: &source, keylatch, load };
+    if by == By::Refresh && rng.bool() {
+        within(&mut rng, self::item(item, id).refresh()).await;
+    } else {
+        within(&mut rng, by.read(item, id)).await;
+    }
+}
+
+/// One in five is dropped at a random moment.
+async fn within(rng: &mut Rng, call: impl Future<Output = u64>) {
+    if rng.u8(0..5) == 0 {
+        let limit = Duration::from_micros(rng.u64(0..6_000));
+        let _dropped = tokio::time::timeout(limit, call).await;
+    } else {
+        call.await;
+    }
+}
+
+async fn writer_of(source: Arc<Source>, by: By, id: usize, index: usize, mut rng: Rng) {
+    let keylatch = &source.instances[index % source.instances.len()];
+    tokio::time::sleep(WINDOW.mul_f64(rng.f64())).await;
+    let item = Item { source: &source, keylatch, load: Duration::ZERO };
+    source.versions[id].fetch_add(1, Ordering::SeqCst);
+    by.invalidate(item, id).await;
+}
+
+fn seed() -> u64 {
+    let seed = std::env::var("KEYLATCH_TORTURE_SEED").ok().and_then(|seed| seed.parse().ok());
+    seed.unwrap_or_else(|| fastrand::u64(..))
+}
+
+/// How long each way is tried: `KEYLATCH_TORTURE_SECONDS`, at least one run over all keys.
+fn duration() -> Duration {
+    let seconds = std::env::var("KEYLATCH_TORTURE_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(0))
+}
+
+fn source(instances: Vec<Keylatch>) -> Arc<Source> {
+    let versions = (0..KEYS_PER_RUN).map(|_| AtomicU64::new(0)).collect();
+    Arc::new(Source { versions, instances })
+}
+
+async fn none_is_stale(by: By, instances: Vec<Keylatch>) {
+    let began = std::time::Instant::now();
+    let source = source(instances);
+    loop {
+        let seed = seed();
+        let (cached, stale) = run(Arc::clone(&source), by, seed).await;
+        eprintln!("{by:?}: seed {seed}: {cached} of {KEYS_PER_RUN} cached, {stale} stale");
+        assert_eq!(stale, 0, "{by:?}, KEYLATCH_TORTURE_SEED={seed}");
+        assert!(cached > 0, "{by:?}: nothing was cached, so nothing was shown");
+        if began.elapsed() >= duration() {
+            return;
+        }
+    }
+}
+
+fn on_redis(server: &RedisServer) -> Vec<Keylatch> {
+    (0..3).map(|_| builder(server).build().expect("good settings")).collect()
+}
+
+macro_rules! ways {
+    ($($name:ident: $by:expr),* $(,)?) => {
+        mod redis {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let server = RedisServer::start();
+                none_is_stale($by, on_redis(&server)).await;
+            })*
+        }
+        mod embedded {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                none_is_stale($by, vec![Keylatch::in_memory()]).await;
+            })*
+        }
+    };
+}
+
+ways! {
+    key: By::Key,
+    tag: By::Tag,
+    pattern: By::Pattern,
+    function: By::Function,
+    cascade_declared: By::Cascade,
+    cascade_tracked: By::Tracked,
+    clear: By::Clear,
+    refresh: By::Refresh,
+}
+
+/// The mutant: with the fill check off, the same run must find stale entries, or it would prove nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_fill_check_entries_are_stale() {
+    let server = RedisServer::start();
+    let broken = |builder: keylatch::Builder| builder.without_fill_check().build().expect("good settings");
+    let on_redis = (0..3).map(|_| broken(builder(&server))).collect();
+    for (name, instances) in [("redis", on_redis), ("embedded", vec![broken(Keylatch::builder())])] {
+        let (cached, stale) = run(source(instances), By::Key, seed()).await;
+        eprintln!("without the fill check on {name}: {cached} cached, {stale} stale");
+        assert!(stale > 0, "{name}: the test does not bite");
+    }
+}
