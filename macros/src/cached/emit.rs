@@ -72,17 +72,9 @@ fn key(key: &Key, krate: &CratePath) -> TokenStream {
         Key::Default(key) => {
             let private = krate.private();
             let write = writes::emit(key, krate);
-            // The type of a nested function tells the whole path, with the type of the `impl`. Its block is closed
-            // before the arguments are named, for one of them may be called like it.
-            quote! {
-                .default_key(
-                    {
-                        fn here() {}
-                        #private::path_of(&here)
-                    },
-                    #write
-                )
-            }
+            // The name of a closure's type holds the path of the function, with the type of the `impl` and its type
+            // arguments. A nested function would know the latter only as `_`, and `Repo<A>` and `Repo<B>` would meet.
+            quote!(.default_key(#private::path_of(&|| {}), #write))
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Stores: where slots, stamps and locks live, behind one trait with one conformance suite.
 
 mod any;
+#[cfg(test)]
+mod conformance;
 mod memory;
 mod redis;
 mod slot;

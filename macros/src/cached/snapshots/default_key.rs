@@ -16,10 +16,7 @@ fn find(
             ::keylatch::__private::global(),
         )
         .default_key(
-            {
-                fn here() {}
-                ::keylatch::__private::path_of(&here)
-            },
+            ::keylatch::__private::path_of(&|| {}),
             |key| {
                 key.literal(":");
                 ::keylatch::__private::part(key, &shop);

@@ -11,13 +11,7 @@ fn all() -> impl ::keylatch::CachedCall<Output = Vec<Row>, Value = Vec<Row>> {
             },
             ::keylatch::__private::global(),
         )
-        .default_key(
-            {
-                fn here() {}
-                ::keylatch::__private::path_of(&here)
-            },
-            |_| {},
-        )
+        .default_key(::keylatch::__private::path_of(&|| {}), |_| {})
         .ttl(::keylatch::__private::Duration::from_millis(3600000));
     ::keylatch::__private::shape::require_plain({
         use ::keylatch::__private::shape::{ViaOther as _, ViaResult as _};

@@ -1,0 +1,254 @@
+//! What every store must do, whatever it is made of. Each check gets a fresh store and keys of its own.
+
+use std::time::Duration;
+
+use super::{
+    new_hold, AnyStore, Claim, ClaimRequest, Guarded, Lease, MemoryStore, Overlap, RedisStore, Slot, StampState, Store,
+};
+use crate::clock;
+use crate::connection::{Connection, ConnectionConfig};
+use crate::key::{stamp_of, Key, KeySpace, Namespace, Pattern};
+
+const LIFE: Duration = Duration::from_secs(60);
+
+fn space() -> KeySpace {
+    KeySpace::new(&Namespace::new("conformance", "test").expect("a namespace"))
+}
+
+fn entry(name: &str) -> Key {
+    space().entry(|writer| writer.path(name))
+}
+
+async fn get(store: &impl Store, key: &Key) -> Option<Vec<u8>> {
+    store.read(&[key]).await.expect("the store is up")[0].as_ref().map(|bytes| bytes.to_vec())
+}
+
+async fn claim(store: &impl Store, slot: &Key, over: Option<&[u8]>, stamps: &[&Key]) -> (Lease, Claim) {
+    let lease = Lease::new();
+    let request = ClaimRequest { slot, over, lease, lease_life: LIFE, stamps, stamp_life: LIFE };
+    (lease, store.claim(request).await.expect("the store is up"))
+}
+
+async fn one_claim_wins(store: &impl Store) {
+    let (slot, tag) = (entry("claim"), space().tag(|writer| writer.path("t")));
+    let (lease, won) = claim(store, &slot, None, &[&tag]).await;
+    let Claim::Won(stamps) = won else { panic!("the slot was empty") };
+    assert!(matches!(stamps[..], [StampState::Current(_)]));
+    assert_eq!(get(store, &slot).await.as_deref(), Some(lease.as_bytes()));
+    let (_, second) = claim(store, &slot, None, &[&tag]).await;
+    assert_eq!(second, Claim::Lost);
+    // A later claim sees the same stamp.
+    let (_, over) = claim(store, &slot, Some(lease.as_bytes()), &[&tag]).await;
+    assert_eq!(over, Claim::Won(stamps));
+    let (_, stale) = claim(store, &slot, Some(lease.as_bytes()), &[&tag]).await;
+    assert_eq!(stale, Claim::Lost, "the lease it saw is gone");
+}
+
+async fn a_fill_needs_what_its_loader_saw(store: &impl Store) {
+    let slot = entry("fill");
+    let (lease, _) = claim(store, &slot, None, &[]).await;
+    assert_eq!(store.replace(&slot, b"L-another", b"Vx", LIFE).await.unwrap(), Guarded::Refused);
+    assert_eq!(store.replace(&slot, lease.as_bytes(), b"Vfirst", LIFE).await.unwrap(), Guarded::Applied);
+    assert_eq!(store.replace(&slot, b"Vfi", b"Vsecond", LIFE).await.unwrap(), Guarded::Applied);
+    store.invalidate(&[&slot]).await.unwrap();
+    assert_eq!(store.replace(&slot, b"Vsecond", b"Vlate", LIFE).await.unwrap(), Guarded::Refused);
+    assert_eq!(get(store, &slot).await, None);
+}
+
+async fn a_lease_is_extended_and_released_by_its_owner(store: &impl Store) {
+    let slot = entry("lease");
+    let (lease, _) = claim(store, &slot, None, &[]).await;
+    assert_eq!(store.extend(&slot, b"L", LIFE).await.unwrap(), Guarded::Refused);
+    assert_eq!(store.extend(&slot, lease.as_bytes(), LIFE * 2).await.unwrap(), Guarded::Applied);
+    assert!(store.time_to_live(&slot).await.unwrap().unwrap() > LIFE);
+    assert_eq!(store.release(&slot, b"L").await.unwrap(), Guarded::Refused);
+    assert_eq!(store.release(&slot, lease.as_bytes()).await.unwrap(), Guarded::Applied);
+    assert_eq!(get(store, &slot).await, None);
+    assert_eq!(store.release(&slot, lease.as_bytes()).await.unwrap(), Guarded::Refused);
+}
+
+async fn a_hold_keeps_everything_out(store: &impl Store) {
+    let slot = entry("hold");
+    let (lease, _) = claim(store, &slot, None, &[]).await;
+    let (first, second) = (new_hold(), new_hold());
+    assert_eq!(store.hold(&[&slot], &first, LIFE).await.unwrap(), [Overlap::First]);
+    assert_eq!(store.replace(&slot, lease.as_bytes(), b"V", LIFE).await.unwrap(), Guarded::Refused);
+    assert_eq!(store.put(&slot, b"V", LIFE).await.unwrap(), Guarded::Refused);
+    assert_eq!(claim(store, &slot, None, &[]).await.1, Claim::Lost);
+    store.invalidate(&[&slot]).await.unwrap();
+    assert_eq!(Slot::of(get(store, &slot).await.as_deref()), Slot::Hold, "an invalidation leaves a hold");
+    // A shorter hold on top does not shorten it, and the first owner can no longer remove it.
+    assert_eq!(store.hold(&[&slot], &second, LIFE / 10).await.unwrap(), [Overlap::Overlapping]);
+    assert!(store.time_to_live(&slot).await.unwrap().unwrap() > LIFE / 2);
+    assert_eq!(store.release(&slot, &first).await.unwrap(), Guarded::Refused);
+    assert_eq!(store.release(&slot, &second).await.unwrap(), Guarded::Applied);
+}
+
+async fn stamps_are_created_once_and_outlive_their_readers(store: &impl Store) {
+    let (a, b) = (space().tag(|writer| writer.path("a")), space().tag(|writer| writer.path("b")));
+    let first = store.capture(&[&a, &b], Duration::from_secs(5)).await.unwrap();
+    assert_ne!(first[0], first[1]);
+    let again = store.capture(&[&a, &b], LIFE).await.unwrap();
+    assert_eq!(first, again);
+    assert!(store.time_to_live(&a).await.unwrap().unwrap() > LIFE / 2, "pushed forward");
+    let _shorter = store.capture(&[&a], Duration::from_secs(1)).await.unwrap();
+    assert!(store.time_to_live(&a).await.unwrap().unwrap() > LIFE / 2, "never back");
+    store.invalidate(&[&a]).await.unwrap();
+    let after = store.capture(&[&a, &b], LIFE).await.unwrap();
+    assert_ne!(after[0], first[0]);
+    assert_eq!(after[1], first[1]);
+    let _first = store.hold(&[&a], &new_hold(), LIFE).await.unwrap();
+    assert_eq!(store.capture(&[&a], LIFE).await.unwrap()[0], StampState::Held);
+}
+
+async fn a_pattern_takes_what_matches_and_its_stamps(store: &impl Store) {
+    let keys: Vec<Key> = ["p:1:a", "p:1:b", "p:2:a", "q:1:a"].into_iter().map(entry).collect();
+    for key in &keys {
+        assert_eq!(store.put(key, b"V", LIFE).await.unwrap(), Guarded::Applied);
+    }
+    // The stamp of an entry that is itself gone counts, too: something may have been made from it.
+    let gone = stamp_of(&entry("p:1:gone"));
+    let _new = store.capture(&[&gone], LIFE).await.unwrap();
+    let pattern = Pattern::of("p:1").any().within(&space()).unwrap();
+    assert_eq!(store.invalidate_matching(&pattern).await.unwrap(), 3);
+    let left: Vec<bool> = store.read(&keys.iter().collect::<Vec<_>>()).await.unwrap().iter().map(Option::is_some).collect();
+    assert_eq!(left, [false, false, true, true]);
+    assert_eq!(get(store, &gone).await, None);
+}
+
+async fn a_pattern_finds_one_among_many(store: &impl Store) {
+    let keys: Vec<Key> = (0..2_000).map(|index| entry(&format!("many:{index}:x"))).collect();
+    for key in &keys {
+        assert_eq!(store.put(key, b"V", LIFE).await.unwrap(), Guarded::Applied);
+    }
+    let pattern = Pattern::of("many").any().within(&space()).unwrap();
+    assert_eq!(store.invalidate_matching(&pattern).await.unwrap(), 2_000);
+}
+
+async fn entries_expire(store: &impl Store) {
+    let key = entry("expires");
+    let short = Duration::from_millis(30);
+    assert_eq!(store.put(&key, b"V", short).await.unwrap(), Guarded::Applied);
+    assert!(store.time_to_live(&key).await.unwrap().unwrap() <= short);
+    clock::sleep(short + Duration::from_millis(20)).await;
+    assert_eq!(get(store, &key).await, None);
+    assert_eq!(store.time_to_live(&key).await.unwrap(), None);
+    assert_eq!(store.replace(&key, b"V", b"V2", LIFE).await.unwrap(), Guarded::Refused);
+}
+
+async fn a_change_wakes_who_watches(store: &impl Store) {
+    let slot = entry("watched");
+    let (lease, _) = claim(store, &slot, None, &[]).await;
+    let wake = store.wake(&slot);
+    for change in [Change::Fill, Change::Invalidate] {
+        let changed = wake.changed();
+        let _armed = store.read_watched(&[&slot], &wake).await.unwrap();
+        match change {
+            Change::Fill => drop(store.replace(&slot, lease.as_bytes(), b"V", LIFE).await.unwrap()),
+            Change::Invalidate => store.invalidate(&[&slot]).await.unwrap(),
+        }
+        assert!(clock::within(Duration::from_secs(2), changed).await.is_some(), "nobody was woken");
+    }
+}
+
+enum Change {
+    Fill,
+    Invalidate,
+}
+
+async fn a_lock_belongs_to_its_token(store: &impl Store) {
+    let key = space().lock(|writer| writer.path("lock"));
+    assert_eq!(store.lock(&key, b"one", LIFE, None).await.unwrap(), Guarded::Applied);
+    let wake = store.wake(&key);
+    let freed = wake.changed();
+    assert_eq!(store.lock(&key, b"two", LIFE, Some(&wake)).await.unwrap(), Guarded::Refused);
+    assert_eq!(store.extend_lock(&key, b"two", LIFE).await.unwrap(), Guarded::Refused);
+    assert_eq!(store.extend_lock(&key, b"one", LIFE).await.unwrap(), Guarded::Applied);
+    assert_eq!(store.unlock(&key, b"two").await.unwrap(), Guarded::Refused);
+    assert_eq!(store.unlock(&key, b"one").await.unwrap(), Guarded::Applied);
+    assert!(clock::within(Duration::from_secs(2), freed).await.is_some(), "nobody was woken");
+    assert_eq!(store.lock(&key, b"two", Duration::from_millis(20), None).await.unwrap(), Guarded::Applied);
+    clock::sleep(Duration::from_millis(40)).await;
+    assert_eq!(store.unlock(&key, b"two").await.unwrap(), Guarded::Refused, "it has expired");
+    assert_eq!(store.lock(&key, b"three", LIFE, None).await.unwrap(), Guarded::Applied);
+}
+
+fn memory() -> AnyStore {
+    AnyStore::Memory(MemoryStore::new(64 << 20))
+}
+
+/// A server of this test alone, on a socket in a directory of its own.
+struct Server {
+    process: std::process::Child,
+    directory: tempfile::TempDir,
+}
+
+impl Server {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let process = std::process::Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--unixsocket"])
+            .arg(directory.path().join("socket"))
+            .arg("--dir")
+            .arg(directory.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("`redis-server` is installed (apt-get install redis-server)");
+        Self { process, directory }
+    }
+
+    async fn store(&self) -> AnyStore {
+        let url = format!("unix://{}", self.directory.path().join("socket").display());
+        let limit = Duration::from_secs(5);
+        let connect = || {
+            let config = ConnectionConfig::new(&url, "url", limit, limit).expect("a good URL");
+            AnyStore::Redis(RedisStore::new(Connection::new(config).expect("a good configuration")))
+        };
+        let store = connect();
+        let deadline = clock::now() + limit;
+        while store.read(&[&entry("ready")]).await.is_err() {
+            assert!(clock::now() < deadline, "redis-server does not answer");
+            clock::sleep(Duration::from_millis(5)).await;
+        }
+        store
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Best effort: the process was started here and may have ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+macro_rules! conformance {
+    ($($check:ident),* $(,)?) => {
+        mod on_memory {
+            $(#[tokio::test]
+            async fn $check() {
+                super::$check(&super::memory()).await;
+            })*
+        }
+        mod on_redis {
+            $(#[tokio::test]
+            async fn $check() {
+                let server = super::Server::start();
+                super::$check(&server.store().await).await;
+            })*
+        }
+    };
+}
+
+conformance! {
+    one_claim_wins,
+    a_fill_needs_what_its_loader_saw,
+    a_lease_is_extended_and_released_by_its_owner,
+    a_hold_keeps_everything_out,
+    stamps_are_created_once_and_outlive_their_readers,
+    a_pattern_takes_what_matches_and_its_stamps,
+    a_pattern_finds_one_among_many,
+    entries_expire,
+    a_change_wakes_who_watches,
+    a_lock_belongs_to_its_token,
+}
