@@ -1,4 +1,5 @@
 //! The integration tests: one binary, one module a promise.
 
+mod cached;
 mod support;
 mod torture;

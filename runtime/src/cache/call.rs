@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{pin, Pin};
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
@@ -128,14 +128,23 @@ pub trait CachedCall: Future {
 }
 
 pin_project! {
-    /// See [`CachedCall`]. Holds the task until it is polled, then the flow: no allocation either way.
+    /// See [`CachedCall`]. No allocation: the flow takes the place of the task.
     #[must_use = "a call does nothing until it is awaited"]
     pub(crate) struct Call<P, V, B, R, F> {
-        task: Option<Task<P, V, B>>,
+        #[pin]
+        state: State<Task<P, V, B>, F>,
         restore: R,
         start: fn(Task<P, V, B>) -> F,
-        #[pin]
-        flow: Option<F>,
+    }
+}
+
+pin_project! {
+    #[project = Now]
+    #[project_replace = Before]
+    enum State<T, F> {
+        Idle { task: T },
+        Running { #[pin] flow: F },
+        Starting,
     }
 }
 
@@ -160,16 +169,19 @@ where
     F: Future<Output = T>,
 {
     Call {
-        task: Some(Task { plan, codec, verdict, body }),
+        state: State::Idle { task: Task { plan, codec, verdict, body } },
         restore: Shape { restore: restore::<S, T>, payload: T::payload },
         start: read_through::<S, T, V, B, F>,
-        flow: None,
     }
 }
 
 impl<P, V, B, R, F> fmt::Debug for Call<P, V, B, R, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("plan", &self.task.as_ref().map(|task| &task.plan)).finish_non_exhaustive()
+        let plan = match &self.state {
+            State::Idle { task } => Some(&task.plan),
+            State::Running { .. } | State::Starting => None,
+        };
+        f.debug_struct("Call").field("plan", &plan).finish_non_exhaustive()
     }
 }
 
@@ -178,28 +190,41 @@ impl<P, V, B, R, F: Future> Future for Call<P, V, B, R, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
-        if let Some(task) = this.task.take() {
-            this.flow.set(Some((this.start)(task)));
+        if let Now::Idle { .. } = this.state.as_mut().project() {
+            if let Before::Idle { task } = this.state.as_mut().project_replace(State::Starting) {
+                this.state.set(State::Running { flow: (this.start)(task) });
+            }
         }
-        this.flow.as_pin_mut().expect("a call that was never started has its task").poll(cx)
+        match this.state.project() {
+            Now::Running { flow } => flow.poll(cx),
+            Now::Idle { .. } | Now::Starting => unreachable!("the flow was started above"),
+        }
     }
 }
 
+/// The methods take the handle by value or before it is pinned, so it has not been polled.
+const POLLED: &str = "a call is inspected before it is polled";
+
 impl<P, V, B, R, F> Call<P, V, B, R, F> {
     fn task(&self) -> &Task<P, V, B> {
-        // The methods take the handle by value or before it is pinned, so it has not been polled.
-        self.task.as_ref().expect("a call is inspected before it is polled")
+        match &self.state {
+            State::Idle { task } => task,
+            State::Running { .. } | State::Starting => unreachable!("{POLLED}"),
+        }
     }
 
     fn in_mode(mut self, mode: Mode) -> Self {
-        if let Some(task) = &mut self.task {
+        if let State::Idle { task } = &mut self.state {
             task.plan.mode = mode;
         }
         self
     }
 
     fn into_plan(self) -> Plan {
-        self.task.expect("a call is inspected before it is polled").plan
+        match self.state {
+            State::Idle { task } => task.plan,
+            State::Running { .. } | State::Starting => unreachable!("{POLLED}"),
+        }
     }
 }
 
@@ -283,7 +308,7 @@ async fn peek<P>(plan: &Plan, codec: &CodecHandle<P>) -> Result<Option<bytes::By
     plan.home.repeat_kept_invalidations().await?;
     let store = plan.home.store();
     let keys: Vec<&Key> = std::iter::once(&plan.key).chain(&plan.stamps).collect();
-    let values = plan.home.in_time(plan.options.timeout, "read", store.read(&keys)).await?;
+    let values = plan.home.in_time(plan.options.timeout, "read", pin!(store.read(&keys))).await?;
     let states = values[1..].iter().map(|value| StampState::of(value.as_deref()));
     let declared: Vec<_> = plan.stamps.iter().zip(states).collect();
     let Finding::Value { others } = judge(values[0].as_deref(), &declared, expected(plan, codec)) else {
@@ -291,7 +316,7 @@ async fn peek<P>(plan: &Plan, codec: &CodecHandle<P>) -> Result<Option<bytes::By
     };
     if !others.is_empty() {
         let keys: Vec<&Key> = others.iter().map(|(key, _)| key).collect();
-        let current = plan.home.in_time(plan.options.timeout, "read", store.read(&keys)).await?;
+        let current = plan.home.in_time(plan.options.timeout, "read", pin!(store.read(&keys))).await?;
         let current = current.iter().map(|value| StampState::of(value.as_deref()));
         if !current.zip(&others).all(|(state, (_, stamp))| state == Some(StampState::Current(*stamp))) {
             return Ok(None);

@@ -46,51 +46,65 @@ where
     F: Future<Output = T>,
 {
     let expected = task.expected();
-    let Task { plan, codec, verdict, body } = task;
-    if plan.mode == Mode::Bypass {
-        return body().await;
+    if task.plan.mode == Mode::Bypass {
+        return Box::pin((task.body)()).await;
     }
-    let mut session = Session::new(&plan, expected);
+    // The task is used where it lies: taking it apart would store every part twice in the future.
+    let mut session = Session::new(&task.plan, expected);
     let right = loop {
         match session.next().await {
             Step::Load(right) => break right,
-            Step::Found(entry) => match restore::<S, T>(&codec, &entry) {
+            Step::Found(entry) => match restore::<S, T>(&task.codec, &entry) {
                 Ok(value) => return T::from_value(value),
                 Err(reason) => session.reject(&entry, &reason),
             },
         }
     };
+    // On the heap, because a body that calls cached functions holds their futures: in place, each level of calls would
+    // multiply the size of the next. A hit never comes here.
     match right {
-        Right::Store(lead) => load_and_store::<S, T, V, F>(&plan, &codec, expected, lead, verdict, body()).await,
-        Right::Alone(reason) => {
-            telemetry::not_stored(plan.function.name(), &plan.key, reason);
-            let began = clock::now();
-            // What the body uses is of no interest: nothing is made of it. An outer body must not see it as its own.
-            let outcome = Recorder::new(plan.home.id()).watch(body()).await;
-            plan.function.count_load(clock::now() - began);
-            outcome
+        Right::Store(lead) => {
+            Box::pin(load_and_store::<S, T, V, B, F>(
+                &task.plan, &task.codec, expected, lead, task.verdict, task.body,
+            ))
+            .await
         }
+        Right::Alone(reason) => Box::pin(load_alone(&task.plan, reason, task.body)).await,
     }
 }
 
-async fn load_and_store<S, T, V, F>(
+async fn load_alone<T, B, F>(plan: &Plan, reason: &'static str, body: B) -> T
+where
+    B: FnOnce() -> F,
+    F: Future<Output = T>,
+{
+    telemetry::not_stored(plan.function.name(), &plan.key, reason);
+    let began = clock::now();
+    // What the body uses is of no interest: nothing is made of it. An outer body must not see it as its own.
+    let outcome = Recorder::new(plan.home.id()).watch(body()).await;
+    plan.function.count_load(clock::now() - began);
+    outcome
+}
+
+async fn load_and_store<S, T, V, B, F>(
     plan: &Plan,
     codec: &CodecHandle<T::Payload>,
     expected: Expected,
     mut lead: Lead,
     verdict: V,
-    body: F,
+    body: B,
 ) -> T
 where
     T: Outcome<S>,
     V: FnOnce(&T::Value) -> Verdict,
+    B: FnOnce() -> F,
     F: Future<Output = T>,
 {
     let recorder = Recorder::new(plan.home.id());
     let began = clock::now();
     let deadline = plan.options.load_timeout.map(|limit| began + limit);
     let body = tracing::Instrument::instrument(
-        recorder.watch(body),
+        recorder.watch(body()),
         telemetry::load_span(plan.function.name(), &plan.key),
     );
     let outcome = run_kept(&mut lead, deadline, body).await;

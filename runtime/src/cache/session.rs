@@ -98,7 +98,21 @@ impl<'a> Session<'a> {
 
     async fn look_up(&mut self) -> Result<Step> {
         self.plan.home.repeat_kept_invalidations().await?;
-        let mut look = self.look().await?;
+        let look = self.look().await?;
+        let finding = self.finding(&look);
+        match (&finding, &look.values[0]) {
+            (Finding::Value { others }, Some(entry)) if others.is_empty() && self.usable(&look) => {
+                let entry = entry.clone();
+                self.found(&entry, self.own_stamp_at(&look));
+                Ok(Step::Found(entry))
+            }
+            // On the heap: a hit needs none of it, and every call would carry it.
+            _ => Box::pin(self.contend(look)).await,
+        }
+    }
+
+    /// Everything but a plain hit.
+    async fn contend(&mut self, mut look: Look) -> Result<Step> {
         loop {
             let step = match self.finding(&look) {
                 Finding::Value { others } if self.usable(&look) => match self.check(&look, others).await? {
@@ -143,14 +157,14 @@ impl<'a> Session<'a> {
         if look.values.last().is_some_and(Option::is_some) {
             return Ok(look);
         }
-        let capture = self.plan.home.store().capture(std::slice::from_ref(&own), self.plan.stamp_life());
+        let capture = pin!(self.plan.home.store().capture(std::slice::from_ref(&own), self.plan.stamp_life()));
         self.plan.home.in_time(self.plan.options.timeout, "capture the stamp", capture).await?;
         self.read().await
     }
 
     async fn read(&self) -> Result<Look> {
         let keys = self.keys();
-        let read = self.plan.home.store().read(&keys);
+        let read = pin!(self.plan.home.store().read(&keys));
         let values = self.plan.home.in_time(self.plan.options.timeout, "read", read).await?;
         Ok(Look { values, at: self.plan.home.flights().moment() })
     }
@@ -187,7 +201,7 @@ impl<'a> Session<'a> {
         let Some(entry) = look.values[0].clone() else { return Ok(None) };
         if !others.is_empty() {
             let keys: SmallVec<[&Key; 6]> = others.iter().map(|(key, _)| key).collect();
-            let read = self.plan.home.store().read(&keys);
+            let read = pin!(self.plan.home.store().read(&keys));
             let values = self.plan.home.in_time(self.plan.options.timeout, "read", read).await?;
             let current = values.iter().map(|value| StampState::of(value.as_deref()));
             if !current.zip(&others).all(|(state, (_, stamp))| state == Some(StampState::Current(*stamp))) {
@@ -241,18 +255,7 @@ impl<'a> Session<'a> {
         let lease = flight.lease;
         // From here on a drop ends the flight and gives the lease back.
         let lead = Lead::claiming(self.plan, flight);
-        let stamps = self.stamps();
-        let request = ClaimRequest {
-            slot: &self.plan.key,
-            over: over.as_deref(),
-            lease,
-            lease_life: self.plan.home.lease_life(),
-            stamps: &stamps,
-            stamp_life: self.plan.stamp_life(),
-        };
-        let claim = self.plan.home.store().claim(request);
-        let claimed = self.plan.home.in_time(self.plan.options.timeout, "claim", claim).await?;
-        drop(stamps);
+        let claimed = self.send_claim(over.as_deref(), lease).await?;
         match claimed {
             Claim::Lost => {
                 lead.lost();
@@ -260,6 +263,19 @@ impl<'a> Session<'a> {
             }
             Claim::Won(states) => Ok(Some(self.won(lead, &states))),
         }
+    }
+
+    async fn send_claim(&self, over: Option<&[u8]>, lease: Lease) -> Result<Claim> {
+        let stamps = self.stamps();
+        let claim = pin!(self.plan.home.store().claim(ClaimRequest {
+            slot: &self.plan.key,
+            over,
+            lease,
+            lease_life: self.plan.home.lease_life(),
+            stamps: &stamps,
+            stamp_life: self.plan.stamp_life(),
+        }));
+        self.plan.home.in_time(self.plan.options.timeout, "claim", claim).await
     }
 
     fn won(&mut self, mut lead: Lead, states: &StampStates) -> Step {
@@ -300,7 +316,7 @@ impl<'a> Session<'a> {
         let Some(seen) = self.prefix(look) else { return Ok(None) };
         self.miss();
         let stamps = self.stamps();
-        let capture = self.plan.home.store().capture(&stamps, self.plan.stamp_life());
+        let capture = pin!(self.plan.home.store().capture(&stamps, self.plan.stamp_life()));
         let states = self.plan.home.in_time(self.plan.options.timeout, "capture stamps", capture).await?;
         Ok(Some(match self.current(&states) {
             Some(current) => {
@@ -340,12 +356,9 @@ impl<'a> Session<'a> {
         let mut pause = FIRST_LOOK;
         loop {
             let changed = wake.changed();
-            let keys = self.keys();
-            let read = self.plan.home.store().read_watched(&keys, wake);
-            let values = self.plan.home.in_time(self.plan.options.timeout, "read and watch", read).await?;
-            drop(keys);
-            if values[0].as_deref() != Some(lease.as_bytes()) {
-                return Ok(Shared::Again(Look { values, at: self.plan.home.flights().moment() }));
+            let look = self.look_watched(wake).await?;
+            if look.values[0].as_deref() != Some(lease.as_bytes()) {
+                return Ok(Shared::Again(look));
             }
             if let Some(step) = self.out_of_time() {
                 return Ok(Shared::Step(step));
@@ -356,6 +369,13 @@ impl<'a> Session<'a> {
             }
             pause = (pause * 2).min(LONGEST_LOOK);
         }
+    }
+
+    async fn look_watched(&self, wake: &Wake) -> Result<Look> {
+        let keys = self.keys();
+        let read = pin!(self.plan.home.store().read_watched(&keys, wake));
+        let values = self.plan.home.in_time(self.plan.options.timeout, "read and watch", read).await?;
+        Ok(Look { values, at: self.plan.home.flights().moment() })
     }
 
     /// Waits for a load of this process. `late` says that it began after this call did, so that whatever it used is new

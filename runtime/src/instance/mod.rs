@@ -11,6 +11,7 @@ pub use global::{global, home};
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -214,15 +215,16 @@ impl Keylatch {
         if self.0.kept.is_empty() {
             return Ok(());
         }
-        self.in_time(None, "repeat invalidations", self.0.kept.repeat(self.store())).await
+        let repeated = Box::pin(self.0.kept.repeat(self.store()));
+        self.in_time(None, "repeat invalidations", std::pin::pin!(repeated)).await
     }
 
-    /// Bounds an operation of a cached function.
+    /// Bounds an operation of a cached function. Takes it pinned, so that the caller's future holds it once.
     pub(crate) async fn in_time<T>(
         &self,
         limit: Option<Duration>,
         operation: &'static str,
-        work: impl Future<Output = Result<T>>,
+        work: Pin<&mut impl Future<Output = Result<T>>>,
     ) -> Result<T> {
         // The embedded store answers without waiting, so it needs no timer.
         if matches!(self.0.store, AnyStore::Memory(_)) {

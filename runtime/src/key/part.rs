@@ -49,11 +49,33 @@ pub fn part<P: KeyPart + ?Sized>(key: &mut KeyWriter, value: &P) {
     value.write_key(key);
 }
 
-/// The path of the function that `marker` is declared in, with the type of an `impl` block around it.
+/// The path of the function that `marker`, a closure, is written in, with the concrete type of an `impl` block around it.
+///
+/// The function's own type arguments are cut off: they may name a caller's closure, which would make the key differ from
+/// call to call. Those that can change the result are appended to the key by the macro.
 #[must_use]
 pub fn path_of<M>(_marker: &M) -> &'static str {
-    let marker = std::any::type_name::<M>();
-    marker.rsplit_once("::").map_or(marker, |(function, _)| function)
+    function_path(std::any::type_name::<M>())
+}
+
+fn function_path(marker: &str) -> &str {
+    let path = marker.rsplit_once("::").map_or(marker, |(function, _)| function);
+    if !path.ends_with('>') {
+        return path;
+    }
+    let bytes = path.as_bytes();
+    let mut depth = 0_usize;
+    for (index, &byte) in bytes.iter().enumerate().rev() {
+        match byte {
+            // The arrow of a function pointer closes nothing.
+            b'>' if index > 0 && bytes[index - 1] == b'-' => {}
+            b'>' => depth += 1,
+            b'<' if depth == 1 => return path[..index].trim_end_matches("::"),
+            b'<' => depth -= 1,
+            _ => {}
+        }
+    }
+    path
 }
 
 macro_rules! by_display {
@@ -188,4 +210,22 @@ fn write_all<'a, P: KeyPart + 'a>(key: &mut KeyWriter, items: impl IntoIterator<
         key.item(item);
     }
     key.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::function_path;
+
+    #[test]
+    fn a_path_keeps_the_impl_type_and_loses_the_functions_own_arguments() {
+        for (marker, path) in [
+            ("shop::product::{{closure}}", "shop::product"),
+            ("shop::Repo<u8>::x::{{closure}}", "shop::Repo<u8>::x"),
+            ("<shop::Db as shop::Repo>::x::{{closure}}", "<shop::Db as shop::Repo>::x"),
+            ("shop::f<app::main::{{closure}}>::{{closure}}", "shop::f"),
+            ("shop::f<fn(u8) -> alloc::vec::Vec<u8>>::{{closure}}", "shop::f"),
+        ] {
+            assert_eq!(function_path(marker), path);
+        }
+    }
 }
