@@ -1,5 +1,7 @@
 //! The only place that reads time or sleeps, so that tests can pause it (`tokio::time::pause`) over the embedded store.
 
+#![expect(clippy::disallowed_methods, reason = "the one place that may")]
+
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -25,7 +25,7 @@ mod script;
 mod store;
 mod telemetry;
 
-pub use cache::{stats, CachedCall, Entry, Function, FunctionStats};
+pub use cache::{CachedCall, Entry, Function, FunctionStats, stats};
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyPart, KeyWriter, Pattern};
 pub use lock::{FromLockError, Lease, LockBuilder, LockError, LockGuard};
@@ -33,4 +33,14 @@ pub use lock::{FromLockError, Lease, LockBuilder, LockError, LockGuard};
 pub use instance::{AlreadyInstalled, Builder, Keylatch};
 
 #[cfg(feature = "macros")]
-pub use keylatch_macros::{cache_invalidate, cached, with_lock, KeyPart};
+#[doc = include_str!("docs/key_part.md")]
+pub use keylatch_macros::KeyPart;
+#[cfg(feature = "macros")]
+#[doc = include_str!("docs/cache_invalidate.md")]
+pub use keylatch_macros::cache_invalidate;
+#[cfg(feature = "macros")]
+#[doc = include_str!("docs/cached.md")]
+pub use keylatch_macros::cached;
+#[cfg(feature = "macros")]
+#[doc = include_str!("docs/with_lock.md")]
+pub use keylatch_macros::with_lock;

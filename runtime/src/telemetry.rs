@@ -30,7 +30,10 @@ pub(crate) fn unusable(error: &Error) {
 }
 
 pub(crate) fn namespace_by_default(namespace: &str) {
-    tracing::warn!(namespace, "no key prefix is configured; set REDIS_KEY_PREFIX so that applications never share entries");
+    tracing::warn!(
+        namespace,
+        "no key prefix is configured; set REDIS_KEY_PREFIX so that applications never share entries"
+    );
 }
 
 pub(crate) fn hit(function: &str, key: &Key) {

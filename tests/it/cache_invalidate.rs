@@ -1,14 +1,14 @@
 //! `#[cache_invalidate]` through the public crate: what goes, when, and what a writer that ends badly leaves behind.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use keylatch::{cache_invalidate, cached, CachedCall, Keylatch};
+use keylatch::{CachedCall, Keylatch, cache_invalidate, cached};
 use tokio::sync::Notify;
 
-use crate::support::{keylatch, RedisServer};
+use crate::support::{RedisServer, keylatch};
 
 struct Db {
     keylatch: Keylatch,
@@ -32,7 +32,6 @@ struct Refused;
 
 #[cached(key = "row:{id}", ttl = "1h", tags = ["rows", "group:{group}"], skip(db, group), using = db.keylatch)]
 async fn row(db: &Db, group: &str, id: u64) -> u64 {
-    let _part_of_the_tag_only = (group, id);
     db.version.load(Ordering::SeqCst)
 }
 
@@ -55,13 +54,12 @@ async fn write_named_by_the_result(db: &Db, id: u64) -> Result<u64, Refused> {
 
 #[cache_invalidate(tags = ["group:{group}"], using = db.keylatch)]
 async fn write_group(db: &Db, group: String) {
-    let _moved_into_the_body = group;
+    drop(group);
     db.write();
 }
 
 #[cache_invalidate(patterns = ["row:{prefix}*"], using = db.keylatch)]
 async fn write_matching(db: &Db, prefix: &str) {
-    let _prefix = prefix;
     db.write();
 }
 
@@ -131,7 +129,9 @@ async fn write_around(db: &Db, id: u64, end: End) -> Result<u64, Refused> {
 /// A writer that holds `row(1)`, waiting to be let go on.
 fn writer(db: &Arc<Db>, end: End) -> tokio::task::JoinHandle<Option<Result<u64, Refused>>> {
     let db = Arc::clone(db);
-    tokio::spawn(async move { std::panic::AssertUnwindSafe(write_around(&db, 1, end)).catch_unwind().await.ok() })
+    tokio::spawn(
+        async move { std::panic::AssertUnwindSafe(write_around(&db, 1, end)).catch_unwind().await.ok() },
+    )
 }
 
 /// Waits until `row(1)` is no longer stored when it is loaded: then it is held.
@@ -235,7 +235,6 @@ async fn writers_that_overlap_do_not_uncover_each_other() {
 
 #[cached(key = "lagging:{id}", ttl = "1h", hold_off = "2s", skip(db), using = db.keylatch)]
 async fn lagging(db: &Db, id: u64) -> u64 {
-    let _id = id;
     db.version.load(Ordering::SeqCst)
 }
 
@@ -258,13 +257,11 @@ struct Service {
 impl Service {
     #[cached(key = "service:{id}", ttl = "1h", skip(self), using = self.db.keylatch)]
     async fn get(&self, id: u64) -> u64 {
-        let _id = id;
         self.db.version.load(Ordering::SeqCst)
     }
 
     #[cache_invalidate(self.get(id), using = self.db.keylatch)]
     async fn set(&mut self, id: u64) {
-        let _id = id;
         self.db.write();
     }
 }

@@ -1,11 +1,11 @@
 //! `#[cached]` through the public crate: one test an option or a kind of function, on the embedded store.
 
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use keylatch::{cached, CachedCall, Keylatch, KeyPart};
+use keylatch::{CachedCall, KeyPart, Keylatch, cached};
 use serde::{Deserialize, Serialize};
 
 /// Counts the runs of a body, and is the `Keylatch` that its functions use.
@@ -144,7 +144,7 @@ async fn for_its_own_time(db: &Db, seconds: u64) -> u64 {
     seconds
 }
 
-#[cached(key = "even:{n}", ttl = "1h", cache_if = |n: &u32| n % 2 == 0, skip(db), using = db.keylatch)]
+#[cached(key = "even:{n}", ttl = "1h", cache_if = |n: &u32| n.is_multiple_of(2), skip(db), using = db.keylatch)]
 async fn only_even(db: &Db, n: u32) -> u32 {
     db.run();
     n

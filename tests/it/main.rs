@@ -1,7 +1,7 @@
 //! The integration tests: one binary, one module a promise.
 
+mod cache_invalidate;
 mod cached;
 mod keys;
-mod cache_invalidate;
 mod support;
 mod torture;

@@ -4,21 +4,20 @@
 //! some readers are dropped in the middle. Then all is quiet, and what is cached is compared with the source.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use keylatch::{cached, CachedCall, Key, Keylatch, Pattern};
+use keylatch::{CachedCall, Key, Keylatch, Pattern, cached};
 
-use crate::support::{builder, RedisServer};
+use crate::support::{RedisServer, builder};
 
 /// What the cached functions read and the writers change.
 struct Source {
     versions: Vec<AtomicU64>,
     instances: Vec<Keylatch>,
 }
-
 
 /// How entries are invalidated in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +88,9 @@ impl By {
     async fn invalidate(self, item: Item<'_>, id: usize) {
         let keylatch = item.keylatch;
         match self {
-            Self::Key | Self::Cascade | Self::Tracked | Self::Refresh => self::item(item, id).invalidate().await,
+            Self::Key | Self::Cascade | Self::Tracked | Self::Refresh => {
+                self::item(item, id).invalidate().await
+            }
             Self::Tag => keylatch.invalidate_tag(Key::of("item-tag").part(&id)).await,
             Self::Pattern => keylatch.invalidate_matching(&Pattern::of("item").part(&id)).await,
             Self::Function => self::item(item, id).invalidate_all().await,

@@ -6,12 +6,12 @@ pub use std::module_path;
 pub use std::option::Option;
 pub use std::time::Duration;
 
-pub use crate::cache::{always, ask, call, shape, Function, Plan, Verdict};
+pub use crate::cache::{Function, Plan, Verdict, always, ask, call, shape};
 pub use crate::codec::codec;
-pub use crate::invalidation::{invalidate, Invalidation, When};
-pub use crate::key::{part, path_of};
 pub use crate::instance::{global, home};
-pub use crate::lock::{refusal, with_lock, LockBuilder as Lock};
+pub use crate::invalidation::{Invalidation, When, invalidate};
+pub use crate::key::{part, path_of};
+pub use crate::lock::{LockBuilder as Lock, refusal, with_lock};
 
 /// The built-in codecs by name.
 pub mod codecs {

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::{pin, Pin};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::decision::{judge, Finding};
-use super::flow::{expected, header, read_through, restore, Task};
+use super::decision::{Finding, judge};
+use super::flow::{Task, expected, header, read_through, restore};
 use super::outcome::{Outcome, Verdict};
 use super::plan::{Mode, Plan};
 use crate::clock;
@@ -62,11 +62,13 @@ pub trait CachedCall: Future {
 
     /// Runs the body even if there is an entry, and stores the result unless the entry is invalidated meanwhile. Entries
     /// made from this one are invalidated when it is stored. Until then the old entry answers others.
+    #[must_use = "a call does nothing until it is awaited"]
     fn refresh(self) -> Self
     where
         Self: Sized;
 
     /// Runs the body without reading or storing.
+    #[must_use = "a call does nothing until it is awaited"]
     fn bypass(self) -> Self
     where
         Self: Sized;
@@ -190,10 +192,10 @@ impl<P, V, B, R, F: Future> Future for Call<P, V, B, R, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
-        if let Now::Idle { .. } = this.state.as_mut().project() {
-            if let Before::Idle { task } = this.state.as_mut().project_replace(State::Starting) {
-                this.state.set(State::Running { flow: (this.start)(task) });
-            }
+        if let Now::Idle { .. } = this.state.as_mut().project()
+            && let Before::Idle { task } = this.state.as_mut().project_replace(State::Starting)
+        {
+            this.state.set(State::Running { flow: (this.start)(task) });
         }
         match this.state.project() {
             Now::Running { flow } => flow.poll(cx),

@@ -18,9 +18,14 @@ pub(crate) struct Expected {
 pub(crate) enum Finding {
     Absent,
     /// A value that every declared stamp vouches for, if these others do, too.
-    Value { others: Vec<(Key, Stamp)> },
+    Value {
+        others: Vec<(Key, Stamp)>,
+    },
     /// Something of no use: it may be replaced as long as the slot begins with this.
-    Stale { prefix: Prefix, reason: Stale },
+    Stale {
+        prefix: Prefix,
+        reason: Stale,
+    },
     Leased(Lease),
     /// A write is under way: load, but do not store.
     Held,

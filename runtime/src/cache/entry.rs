@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-
-use super::call::{call, CachedCall};
-use super::outcome::{shape, Outcome, Verdict};
-use super::plan::Plan;
 use super::Function;
-use crate::codec::{codec, Codec, MessagePack};
+use super::call::{CachedCall, call};
+use super::outcome::{Outcome, Verdict, shape};
+use super::plan::Plan;
+use crate::Keylatch;
+use crate::codec::{Codec, MessagePack, codec};
 use crate::error::Result;
 use crate::key::Key;
-use crate::Keylatch;
 
 /// One entry of a [`Keylatch`], with the options of `#[cached]` as methods.
 ///
@@ -148,7 +147,8 @@ impl<C> Entry<C> {
     /// # Errors
     /// When the server cannot be reached.
     pub async fn invalidate(self) -> Result<()> {
-        let mut invalidation = crate::invalidation::Invalidation::new(self.plan.function, self.plan.home.clone());
+        let mut invalidation =
+            crate::invalidation::Invalidation::new(self.plan.function, self.plan.home.clone());
         invalidation.entry(&self.plan);
         invalidation.apply().await
     }

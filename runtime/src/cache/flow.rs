@@ -5,13 +5,13 @@ use std::future::Future;
 
 use super::decision::Expected;
 use super::dependencies::Recorder;
-use super::lead::{run_kept, Lead};
+use super::lead::{Lead, run_kept};
 use super::outcome::{Outcome, Verdict};
 use super::plan::{Mode, Plan};
 use super::session::{Right, Session, Step};
 use crate::clock;
-use crate::codec::envelope::{self, Envelope, Header};
 use crate::codec::CodecHandle;
+use crate::codec::envelope::{self, Envelope, Header};
 use crate::store::Store;
 use crate::{random, telemetry};
 
@@ -65,7 +65,12 @@ where
     match right {
         Right::Store(lead) => {
             Box::pin(load_and_store::<S, T, V, B, F>(
-                &task.plan, &task.codec, expected, lead, task.verdict, task.body,
+                &task.plan,
+                &task.codec,
+                expected,
+                lead,
+                task.verdict,
+                task.body,
             ))
             .await
         }
@@ -181,7 +186,10 @@ pub(super) fn encode<P>(
 }
 
 /// The value of an envelope that is known to be ours.
-pub(super) fn restore<S, T: Outcome<S>>(codec: &CodecHandle<T::Payload>, entry: &[u8]) -> Result<T::Value, String> {
+pub(super) fn restore<S, T: Outcome<S>>(
+    codec: &CodecHandle<T::Payload>,
+    entry: &[u8],
+) -> Result<T::Value, String> {
     let envelope = Envelope::decode(entry).map_err(|error| error.to_string())?;
     let payload = if envelope.header.absent {
         None

@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::dependencies::{Recorder, Used};
+use super::Function;
 use super::decision::Prefix;
+use super::dependencies::{Recorder, Used};
 use super::plan::{Mode, Plan};
 use super::single_flight::{Ending, Flight};
-use super::Function;
 use crate::clock::{self, Instant};
-use crate::key::Key;
 use crate::invalidation::Invalidation;
+use crate::key::Key;
 use crate::store::{Guarded, Stamp, Store};
-use crate::{telemetry, Keylatch};
+use crate::{Keylatch, telemetry};
 
 /// See the module. Dropping it gives everything back.
 pub(super) struct Lead {
@@ -50,7 +50,12 @@ impl Lead {
     }
 
     /// A lead that needs no lease: it replaces the very entry that begins with `seen`, which others read meanwhile.
-    pub(super) fn replacing(plan: &Plan, seen: Prefix, stamps: Vec<(Key, Stamp)>, outer: Option<Recorder>) -> Self {
+    pub(super) fn replacing(
+        plan: &Plan,
+        seen: Prefix,
+        stamps: Vec<(Key, Stamp)>,
+        outer: Option<Recorder>,
+    ) -> Self {
         let mut lead = Self::new(plan, seen, None, State::Gone);
         lead.stamps = stamps;
         lead.outer = outer;
@@ -104,7 +109,7 @@ impl Lead {
             }
             // A failure may pass; if it does not, the fill will be refused.
         }
-        future::pending().await
+        future::pending::<()>().await;
     }
 
     /// What the entry depends on: what was declared, and what the body was seen to use.

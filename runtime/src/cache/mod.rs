@@ -17,12 +17,12 @@ mod single_flight;
 
 pub use call::CachedCall;
 pub use entry::Entry;
-pub use function::{stats, Function, FunctionStats};
+pub use function::{Function, FunctionStats, stats};
 pub use outcome::shape;
 
 pub use call::call;
 pub use entry::always;
 pub(crate) use outcome::Outcome;
-pub use outcome::{ask, Verdict};
+pub use outcome::{Verdict, ask};
 pub use plan::Plan;
 pub(crate) use single_flight::Flights;

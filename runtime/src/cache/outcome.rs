@@ -61,7 +61,7 @@ impl<T> Outcome<shape::Optional> for Option<T> {
     fn payload(value: &Self) -> Option<&T> {
         value.as_ref()
     }
-    fn restore(payload: Option<T>) -> Option<Self> {
+    fn restore(payload: Self) -> Option<Self> {
         Some(payload)
     }
     fn from_value(value: Self) -> Self {

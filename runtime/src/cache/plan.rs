@@ -5,9 +5,9 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::Function;
-use crate::cache::CachedCall;
-use crate::key::{stamp_of, Key, KeyWriter};
 use crate::Keylatch;
+use crate::cache::CachedCall;
+use crate::key::{Key, KeyWriter, stamp_of};
 
 /// Filled in by generated code, one method an option; read by the flow.
 #[derive(Debug, Clone)]

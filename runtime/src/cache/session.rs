@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::decision::{judge, Expected, Finding, Prefix, Stale};
+use super::decision::{Expected, Finding, Prefix, Stale, judge};
 use super::dependencies::Recorder;
 use super::lead::Lead;
 use super::plan::{Mode, Plan};
@@ -14,7 +14,7 @@ use super::single_flight::{Ending, Flight, Moment, Role};
 use crate::clock::{self, Instant};
 use crate::codec::envelope::{self, Envelope};
 use crate::error::Result;
-use crate::key::{stamp_of, Key};
+use crate::key::{Key, stamp_of};
 use crate::store::{Claim, ClaimRequest, Lease, Stamp, StampState, StampStates, Store, Values, Wake};
 use crate::telemetry;
 
@@ -117,11 +117,11 @@ impl<'a> Session<'a> {
             let step = match self.finding(&look) {
                 Finding::Value { others } if self.usable(&look) => match self.check(&look, others).await? {
                     Some(entry) => Some(Step::Found(entry)),
-                    None => self.claim(&look, self.prefix(&look)).await?,
+                    None => self.claim(&look, Self::prefix(&look)).await?,
                 },
                 Finding::Value { .. } if self.plan.mode == Mode::Refresh => self.replace(&look).await?,
                 // Its bytes were of no use.
-                Finding::Value { .. } => self.claim(&look, self.prefix(&look)).await?,
+                Finding::Value { .. } => self.claim(&look, Self::prefix(&look)).await?,
                 Finding::Absent => self.claim(&look, None).await?,
                 Finding::Stale { prefix, reason } => {
                     if let Stale::Undecodable(error) = &reason {
@@ -157,7 +157,8 @@ impl<'a> Session<'a> {
         if look.values.last().is_some_and(Option::is_some) {
             return Ok(look);
         }
-        let capture = pin!(self.plan.home.store().capture(std::slice::from_ref(&own), self.plan.stamp_life()));
+        let capture =
+            pin!(self.plan.home.store().capture(std::slice::from_ref(&own), self.plan.stamp_life()));
         self.plan.home.in_time(self.plan.options.timeout, "capture the stamp", capture).await?;
         self.read().await
     }
@@ -189,10 +190,11 @@ impl<'a> Session<'a> {
 
     /// Whether an entry, once found valid, answers this call.
     fn usable(&self, look: &Look) -> bool {
-        self.plan.mode == Mode::ReadThrough && (self.rejected.is_none() || self.rejected != self.prefix(look))
+        self.plan.mode == Mode::ReadThrough
+            && (self.rejected.is_none() || self.rejected != Self::prefix(look))
     }
 
-    fn prefix(&self, look: &Look) -> Option<Prefix> {
+    fn prefix(look: &Look) -> Option<Prefix> {
         look.values[0].as_deref().and_then(envelope::prefix).map(Prefix::from)
     }
 
@@ -247,7 +249,8 @@ impl<'a> Session<'a> {
     async fn claim(&mut self, look: &Look, over: Option<Prefix>) -> Result<Option<Step>> {
         self.miss();
         // An outer body depends on the stamp as of the look, so only a load that began after it will do.
-        let since = if self.outer.is_some() || self.plan.mode == Mode::Refresh { look.at } else { self.began };
+        let since =
+            if self.outer.is_some() || self.plan.mode == Mode::Refresh { look.at } else { self.began };
         let flight = match self.plan.home.flights().join(&self.plan.key, since) {
             Role::Lead(flight) => flight,
             Role::Follow(flight) => return self.follow(&flight, look, true).await,
@@ -313,7 +316,7 @@ impl<'a> Session<'a> {
 
     /// Loads anew while others read the entry that is there.
     async fn replace(&mut self, look: &Look) -> Result<Option<Step>> {
-        let Some(seen) = self.prefix(look) else { return Ok(None) };
+        let Some(seen) = Self::prefix(look) else { return Ok(None) };
         self.miss();
         let stamps = self.stamps();
         let capture = pin!(self.plan.home.store().capture(&stamps, self.plan.stamp_life()));

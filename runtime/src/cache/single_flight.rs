@@ -59,10 +59,8 @@ impl Flights {
     /// reached it. Otherwise leads a new one.
     pub(crate) fn join(&self, key: &Key, since: Moment) -> Role {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = under_way.get(&key.0) {
-            if flight.began > since {
-                return Role::Follow(Arc::clone(flight));
-            }
+        if let Some(flight) = under_way.get(&key.0).filter(|flight| flight.began > since) {
+            return Role::Follow(Arc::clone(flight));
         }
         let flight = Arc::new(Flight {
             lease: Lease::new(),

@@ -31,7 +31,9 @@ impl ConnectionConfig {
             Error::new(ErrorKind::Configuration, "configure")
                 .with("setting", setting)
                 .with("fault", "not a Redis URL")
-                .remedy("write for example `redis://user:password@localhost:6379/0` or `unix:///run/redis.sock`")
+                .remedy(
+                    "write for example `redis://user:password@localhost:6379/0` or `unix:///run/redis.sock`",
+                )
         })?;
         let address = info.addr().to_string();
         // RESP3 carries the pushes that wake those who wait for a key.

@@ -13,13 +13,13 @@ pub(super) fn is_broken(error: &RedisError) -> bool {
 pub(super) fn failed(operation: &'static str, address: &str, error: RedisError) -> Error {
     let kind = match error.kind() {
         _ if error.is_timeout() => ErrorKind::Timeout,
-        redis::ErrorKind::Io => ErrorKind::Unavailable,
         redis::ErrorKind::Parse | redis::ErrorKind::UnexpectedReturnType => ErrorKind::Protocol,
         redis::ErrorKind::InvalidClientConfig => ErrorKind::Configuration,
         // The server is there but not yet, or no longer, willing: the same command may succeed later.
-        redis::ErrorKind::Server(redis::ServerErrorKind::BusyLoading | redis::ServerErrorKind::MasterDown) => {
-            ErrorKind::Unavailable
-        }
+        redis::ErrorKind::Io
+        | redis::ErrorKind::Server(
+            redis::ServerErrorKind::BusyLoading | redis::ServerErrorKind::MasterDown,
+        ) => ErrorKind::Unavailable,
         _ => ErrorKind::Refused,
     };
     let described = Error::new(kind, operation).with("server", address);

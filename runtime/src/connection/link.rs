@@ -9,8 +9,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
 use tokio::sync::watch;
 
-use super::failure::failed;
 use super::ConnectionConfig;
+use super::failure::failed;
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::random;
@@ -51,7 +51,8 @@ enum Dialing {
 impl Link {
     pub(super) fn new(config: &ConnectionConfig, wakeups: Wakeups) -> Result<Self> {
         let address = config.address().to_owned();
-        let client = Client::open(config.info.clone()).map_err(|error| failed("configure", &address, error))?;
+        let client =
+            Client::open(config.info.clone()).map_err(|error| failed("configure", &address, error))?;
         Ok(Self(Arc::new(Shared {
             client,
             address,

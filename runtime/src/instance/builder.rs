@@ -138,7 +138,7 @@ impl Builder {
         }
         let namespace = match &self.namespace {
             Some((name, setting)) => Namespace::new(name, setting)?,
-            None => Namespace::new(Namespace::DEFAULT, "namespace")?,
+            None => Namespace::by_default(),
         };
         let store = match &self.redis_url {
             None => AnyStore::Memory(MemoryStore::new(self.memory_limit)),

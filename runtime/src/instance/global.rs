@@ -34,8 +34,11 @@ pub fn global() -> Keylatch {
     let make = || {
         Keylatch::from_env().unwrap_or_else(|error| {
             telemetry::unusable(&error);
-            let namespace = Namespace::new(Namespace::DEFAULT, "namespace").expect("the default is a namespace");
-            Keylatch::assemble(namespace, AnyStore::Unusable(UnusableStore::new(error)), Builder::default_settings())
+            Keylatch::assemble(
+                Namespace::by_default(),
+                AnyStore::Unusable(UnusableStore::new(error)),
+                Builder::default_settings(),
+            )
         })
     };
     GLOBAL.get_or_init(make).clone()

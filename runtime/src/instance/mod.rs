@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::cache::{Entry, Flights, Function};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::invalidation::{carry_out, keep, Invalidation, Kept, Target};
+use crate::invalidation::{Invalidation, Kept, Target, carry_out, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern};
 use crate::lock::LockBuilder;
 use crate::store::AnyStore;
@@ -79,9 +79,8 @@ impl Keylatch {
     #[must_use]
     pub fn in_memory() -> Self {
         let settings = Builder::default_settings();
-        let namespace = Namespace::new(Namespace::DEFAULT, "namespace").expect("the default is a namespace");
         let store = crate::store::MemoryStore::new(Builder::DEFAULT_MEMORY_LIMIT);
-        Self::assemble(namespace, AnyStore::Memory(store), settings)
+        Self::assemble(Namespace::by_default(), AnyStore::Memory(store), settings)
     }
 
     /// What the environment says: Redis if `REDIS_URL` is set (`REDIS_KEY_PREFIX`, `REDIS_CONNECT_TIMEOUT` and
@@ -95,7 +94,6 @@ impl Keylatch {
     }
 
     /// Starts a configuration by code.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -127,19 +125,16 @@ impl Keylatch {
     }
 
     /// An entry by key, to be loaded through a closure.
-    #[must_use]
     pub fn entry(&self, key: impl Into<Key>) -> Entry {
         Entry::new(self.clone(), &PROGRAMMATIC, &key.into())
     }
 
     /// The same, counted as calls of `function`, and invalidated with it.
-    #[must_use]
     pub fn entry_of(&self, function: &'static Function, key: impl Into<Key>) -> Entry {
         Entry::new(self.clone(), function, &key.into())
     }
 
     /// A lock by key.
-    #[must_use]
     pub fn lock(&self, key: impl Into<Key>) -> LockBuilder {
         let key = key.into();
         LockBuilder::new(self.clone(), |writer| writer.encoded(key.as_bytes()))
@@ -284,6 +279,9 @@ impl fmt::Debug for Keylatch {
             AnyStore::Redis(_) => "redis",
             AnyStore::Unusable(_) => "unusable",
         };
-        f.debug_struct("Keylatch").field("namespace", &self.namespace()).field("store", &store).finish_non_exhaustive()
+        f.debug_struct("Keylatch")
+            .field("namespace", &self.namespace())
+            .field("store", &store)
+            .finish_non_exhaustive()
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{Invalidation, Target};
 use crate::cache::Outcome;
 use crate::key::Key;
-use crate::store::{new_hold, Guarded, Overlap, Store};
-use crate::{clock, telemetry, Keylatch};
+use crate::store::{Guarded, Overlap, Store, new_hold};
+use crate::{Keylatch, clock, telemetry};
 
 /// When entries are invalidated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +20,7 @@ pub enum When {
 }
 
 /// Runs a writer's body with its invalidation. `later` adds what depends on the result.
-pub async fn invalidate<S, T, B, F, L>(
-    mut invalidation: Invalidation,
-    when: When,
-    body: B,
-    later: L,
-) -> T
+pub async fn invalidate<S, T, B, F, L>(mut invalidation: Invalidation, when: When, body: B, later: L) -> T
 where
     T: Outcome<S>,
     B: FnOnce() -> F,
@@ -128,7 +123,9 @@ async fn run_held<F: Future>(holds: &mut [Holds], body: F) -> F::Output {
 }
 
 async fn keep(holds: &mut [Holds]) {
-    let Some(life) = holds.iter().map(|holds| holds.home.hold_life()).min() else { return future::pending().await };
+    let Some(life) = holds.iter().map(|holds| holds.home.hold_life()).min() else {
+        return future::pending().await;
+    };
     loop {
         clock::sleep(life / 3).await;
         for holds in &mut *holds {

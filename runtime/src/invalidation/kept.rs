@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::target::carry_out;
 use super::Target;
+use super::target::carry_out;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::store::Store;
-use crate::{clock, telemetry, Keylatch};
+use crate::{Keylatch, clock, telemetry};
 
 /// How many are kept. When there are more, everything is invalidated instead.
 const LIMIT: usize = 10_000;

@@ -4,18 +4,18 @@ mod around;
 mod kept;
 mod target;
 
-pub use around::{invalidate, When};
+pub use around::{When, invalidate};
 
 pub(crate) use around::HOLD_LIFE;
-pub(crate) use kept::{keep, Kept};
-pub(crate) use target::{carry_out, Target};
+pub(crate) use kept::{Kept, keep};
+pub(crate) use target::{Target, carry_out};
 
 use std::time::Duration;
 
 use crate::cache::{CachedCall, Function, Plan};
 use crate::error::{Error, Result};
-use crate::key::{stamp_of, Key, KeyWriter, Pattern};
-use crate::{telemetry, Keylatch};
+use crate::key::{Key, KeyWriter, Pattern, stamp_of};
+use crate::{Keylatch, telemetry};
 
 /// A set of things to invalidate together. Filled in by generated code and by the programmatic API.
 #[derive(Debug)]
@@ -107,7 +107,8 @@ impl Invalidation {
         let mut rest = self.targets;
         while let Some((home, _)) = rest.first() {
             let home = home.clone();
-            let (here, elsewhere): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(other, _)| other.id() == home.id());
+            let (here, elsewhere): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|(other, _)| other.id() == home.id());
             let targets = here.into_iter().map(|(_, target)| target).collect();
             let applied = home.carry_out(targets).await;
             outcome = outcome.and(applied);

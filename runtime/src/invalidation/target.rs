@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::key::{FullPattern, Key};
-use crate::store::{new_hold, Store};
+use crate::store::{Store, new_hold};
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,13 +7,13 @@ mod pattern;
 mod space;
 mod writer;
 
-pub use part::{part, path_of, KeyPart};
+pub use part::{KeyPart, part, path_of};
 pub use pattern::Pattern;
 pub use writer::KeyWriter;
 
 pub(crate) use namespace::Namespace;
 pub(crate) use pattern::FullPattern;
-pub(crate) use space::{entry_of, stamp_of, KeySpace};
+pub(crate) use space::{KeySpace, entry_of, stamp_of};
 
 use std::fmt;
 

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) struct Namespace(Box<str>);
 
 impl Namespace {
-    pub(crate) const DEFAULT: &'static str = "keylatch";
+    const DEFAULT: &'static str = "keylatch";
 
     pub(crate) fn new(name: &str, setting: &'static str) -> Result<Self> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '_' | '/' | '-');
@@ -18,6 +18,11 @@ impl Namespace {
                 .remedy("write for example `shop-production`"));
         }
         Ok(Self(name.into()))
+    }
+
+    /// The namespace of those who configure none.
+    pub(crate) fn by_default() -> Self {
+        Self(Self::DEFAULT.into())
     }
 
     pub(crate) fn as_str(&self) -> &str {

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{
-    NonZeroI8, NonZeroI16, NonZeroI32, NonZeroI64, NonZeroI128, NonZeroIsize, NonZeroU8, NonZeroU16, NonZeroU32, NonZeroU64, NonZeroU128,
-    NonZeroUsize,
+    NonZeroI8, NonZeroI16, NonZeroI32, NonZeroI64, NonZeroI128, NonZeroIsize, NonZeroU8, NonZeroU16,
+    NonZeroU32, NonZeroU64, NonZeroU128, NonZeroUsize,
 };
 use std::rc::Rc;
 use std::sync::Arc;
@@ -196,7 +196,6 @@ impl<K: KeyPart, V: KeyPart> KeyPart for BTreeMap<K, V> {
         key.close();
     }
 }
-
 
 impl KeyPart for std::time::Duration {
     fn write_key(&self, key: &mut KeyWriter) {

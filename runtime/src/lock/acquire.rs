@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
+use super::LockError;
 use super::claim::Claim;
 use super::options::LockBuilder;
-use super::LockError;
 use crate::clock;
 use crate::store::{Guarded, Store};
 use crate::telemetry;

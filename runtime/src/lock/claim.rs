@@ -1,8 +1,8 @@
 //! What may have been taken: from before the first byte is sent until the lock is known to be free.
 
+use super::LockError;
 use super::lease::{Lease, Validity};
 use super::options::LockBuilder;
-use super::LockError;
 use crate::clock::{self, Instant};
 use crate::random;
 use crate::store::{Guarded, Store};
@@ -28,7 +28,8 @@ impl Claim {
         // Counted from before the first byte leaves: the server cannot have begun earlier.
         let sent = clock::now();
         self.taken = true;
-        let answer = self.options.home.store().lock(&self.options.key, &self.token, self.options.ttl, wake).await?;
+        let answer =
+            self.options.home.store().lock(&self.options.key, &self.token, self.options.ttl, wake).await?;
         match answer {
             Guarded::Applied => self.valid_from(sent),
             Guarded::Refused => self.taken = false,

@@ -26,7 +26,9 @@ pub enum LockError {
     },
     /// The lease ended, or could not be extended in time. The body ran and was stopped at an await; what it had done
     /// before that is done.
-    #[error("the lock `{key}` was lost while its body ran, and the body was stopped; check what it has done, then retry")]
+    #[error(
+        "the lock `{key}` was lost while its body ran, and the body was stopped; check what it has done, then retry"
+    )]
     Lost {
         /// The lock's full key.
         key: Key,
@@ -53,7 +55,10 @@ impl LockError {
     #[must_use]
     pub fn key(&self) -> &Key {
         match self {
-            Self::Busy { key } | Self::Timeout { key, .. } | Self::Lost { key } | Self::Unknown { key, .. } => key,
+            Self::Busy { key }
+            | Self::Timeout { key, .. }
+            | Self::Lost { key }
+            | Self::Unknown { key, .. } => key,
         }
     }
 }

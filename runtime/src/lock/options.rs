@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::key::{Key, KeyWriter};
 use crate::Keylatch;
+use crate::key::{Key, KeyWriter};
 
 /// A lock that has not been asked for yet. Made by [`Keylatch::lock`].
 ///

@@ -1,6 +1,6 @@
 //! Runs a body under a lock.
 
-use std::future::{poll_fn, Future};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Claim, ClaimRequest, Guarded, MemoryStore, Overlap, RedisStore, StampStates, Store, UnusableStore, Values, Wake,
+    Claim, ClaimRequest, Guarded, MemoryStore, Overlap, RedisStore, StampStates, Store, UnusableStore,
+    Values, Wake,
 };
 use crate::error::Result;
 use crate::key::{FullPattern, Key};

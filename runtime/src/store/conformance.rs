@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::{
-    new_hold, AnyStore, Claim, ClaimRequest, Guarded, Lease, MemoryStore, Overlap, RedisStore, Slot, StampState, Store,
+    AnyStore, Claim, ClaimRequest, Guarded, Lease, MemoryStore, Overlap, RedisStore, Slot, StampState, Store,
+    new_hold,
 };
 use crate::clock;
 use crate::connection::{Connection, ConnectionConfig};
-use crate::key::{stamp_of, Key, KeySpace, Namespace, Pattern};
+use crate::key::{Key, KeySpace, Namespace, Pattern, stamp_of};
 
 const LIFE: Duration = Duration::from_secs(60);
 
@@ -111,7 +112,8 @@ async fn a_pattern_takes_what_matches_and_its_stamps(store: &impl Store) {
     let _new = store.capture(&[&gone], LIFE).await.unwrap();
     let pattern = Pattern::of("p:1").any().within(&space()).unwrap();
     assert_eq!(store.invalidate_matching(&pattern).await.unwrap(), 3);
-    let left: Vec<bool> = store.read(&keys.iter().collect::<Vec<_>>()).await.unwrap().iter().map(Option::is_some).collect();
+    let left: Vec<bool> =
+        store.read(&keys.iter().collect::<Vec<_>>()).await.unwrap().iter().map(Option::is_some).collect();
     assert_eq!(left, [false, false, true, true]);
     assert_eq!(get(store, &gone).await, None);
 }

@@ -6,14 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
-use super::slot::{new_stamp, StampState};
+use super::slot::{StampState, new_stamp};
 use super::{Claim, ClaimRequest, Guarded, Overlap, Slot, StampStates, Store, Values, Wake, Wakeups};
 use crate::clock::{self, Instant};
 use crate::error::Result;
-use crate::key::{entry_of, FullPattern, Key, KeyBytes};
+use crate::key::{FullPattern, Key, KeyBytes, entry_of};
 
 /// Slots and stamps live in a cache bounded in bytes; an evicted one is a miss, as everywhere. Locks live apart and are
 /// never evicted.
@@ -22,7 +22,7 @@ pub(crate) struct MemoryStore {
     entries: Cache<KeyBytes, Entry, ByBytes>,
     locks: Mutex<HashMap<KeyBytes, Entry>>,
     /// Conditional changes of one key take the same stripe, so that comparing and setting are one step.
-    stripes: [Mutex<()>; STRIPES],
+    stripes: Box<[Mutex<()>]>,
     hasher: RandomState,
     wakeups: Wakeups,
 }
@@ -59,9 +59,14 @@ impl MemoryStore {
             .build()
             .expect("capacities are given");
         Self {
-            entries: Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), Default::default()),
+            entries: Cache::with_options(
+                options,
+                ByBytes,
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            ),
             locks: Mutex::default(),
-            stripes: [const { Mutex::new(()) }; STRIPES],
+            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             wakeups: Wakeups::default(),
         }
@@ -107,7 +112,12 @@ impl MemoryStore {
         locks
     }
 
-    fn change_lock(&self, key: &Key, token: &[u8], change: impl FnOnce(&mut HashMap<KeyBytes, Entry>)) -> Guarded {
+    fn change_lock(
+        &self,
+        key: &Key,
+        token: &[u8],
+        change: impl FnOnce(&mut HashMap<KeyBytes, Entry>),
+    ) -> Guarded {
         let mut locks = self.locks();
         match locks.get(&key.0) {
             Some(lock) if lock.deadline > clock::now() && lock.value == token => {
@@ -122,7 +132,8 @@ impl MemoryStore {
         let _stripe = self.stripe(stamp);
         let now = clock::now();
         let known = self.live(&stamp.0, now);
-        if let Some((entry, state)) = known.and_then(|entry| Some((entry.clone(), StampState::of(Some(&entry.value))?)))
+        if let Some((entry, state)) =
+            known.and_then(|entry| Some((entry.clone(), StampState::of(Some(&entry.value))?)))
         {
             // A stamp's life is pushed forward, never back; a hold keeps its own.
             if state != StampState::Held && entry.deadline < now + life {
@@ -220,7 +231,8 @@ impl Store for MemoryStore {
 
     async fn invalidate(&self, keys: &[&Key]) -> Result<()> {
         for key in keys {
-            let _held_stays = self.guarded(key, |bytes| Slot::of(bytes) != Slot::Hold, |store| store.delete(key));
+            let _held_stays =
+                self.guarded(key, |bytes| Slot::of(bytes) != Slot::Hold, |store| store.delete(key));
         }
         Ok(())
     }

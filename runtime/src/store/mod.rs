@@ -12,7 +12,7 @@ mod wake;
 pub(crate) use any::AnyStore;
 pub(crate) use memory::MemoryStore;
 pub(crate) use redis::RedisStore;
-pub(crate) use slot::{new_hold, Lease, Slot, Stamp, StampState};
+pub(crate) use slot::{Lease, Slot, Stamp, StampState, new_hold};
 pub(crate) use unusable::UnusableStore;
 pub(crate) use wake::{Wake, Wakeups};
 
@@ -87,7 +87,12 @@ pub(crate) trait Store: Send + Sync {
     fn put(&self, slot: &Key, value: &[u8], life: Duration) -> impl Future<Output = Result<Guarded>> + Send;
 
     /// Lets the key live for `life` from now, if it still holds exactly `expected`.
-    fn extend(&self, key: &Key, expected: &[u8], life: Duration) -> impl Future<Output = Result<Guarded>> + Send;
+    fn extend(
+        &self,
+        key: &Key,
+        expected: &[u8],
+        life: Duration,
+    ) -> impl Future<Output = Result<Guarded>> + Send;
 
     /// Removes the key, if it still holds exactly `expected`.
     fn release(&self, key: &Key, expected: &[u8]) -> impl Future<Output = Result<Guarded>> + Send;
@@ -97,7 +102,12 @@ pub(crate) trait Store: Send + Sync {
 
     /// Puts `hold` into the keys for `life`, or for longer where an older hold lasts longer. Tells for each key whether
     /// it was held before.
-    fn hold(&self, keys: &[&Key], hold: &[u8], life: Duration) -> impl Future<Output = Result<Vec<Overlap>>> + Send;
+    fn hold(
+        &self,
+        keys: &[&Key],
+        hold: &[u8],
+        life: Duration,
+    ) -> impl Future<Output = Result<Vec<Overlap>>> + Send;
 
     /// Invalidates the entries that match and the stamps of such entries; how many keys were found.
     /// Every matching key that was there when the call began is gone, or was set after it began, when it returns.
@@ -117,7 +127,12 @@ pub(crate) trait Store: Send + Sync {
     ) -> impl Future<Output = Result<Guarded>> + Send;
 
     /// Lets a lock live for `life` from now, if it still holds `token`.
-    fn extend_lock(&self, key: &Key, token: &[u8], life: Duration) -> impl Future<Output = Result<Guarded>> + Send;
+    fn extend_lock(
+        &self,
+        key: &Key,
+        token: &[u8],
+        life: Duration,
+    ) -> impl Future<Output = Result<Guarded>> + Send;
 
     /// Frees a lock, if it still holds `token`.
     fn unlock(&self, key: &Key, token: &[u8]) -> impl Future<Output = Result<Guarded>> + Send;

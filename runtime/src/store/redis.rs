@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value};
 
-use super::slot::{new_stamp, StampState};
+use super::slot::{StampState, new_stamp};
 use super::{Claim, ClaimRequest, Guarded, Overlap, StampStates, Store, Values, Wake};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{entry_of, FullPattern, Key};
+use crate::key::{FullPattern, Key, entry_of};
 use crate::script::{Lua, Scripts};
 
 /// How many keys one step of a scan looks at: a step takes well under a millisecond.
@@ -32,7 +32,13 @@ impl RedisStore {
     }
 
     /// A script by its hash, once more by its source if the server does not know it.
-    async fn script(&self, operation: &'static str, lua: &Lua, keys: &[&Key], args: &[&[u8]]) -> Result<Value> {
+    async fn script(
+        &self,
+        operation: &'static str,
+        lua: &Lua,
+        keys: &[&Key],
+        args: &[&[u8]],
+    ) -> Result<Value> {
         match self.run(operation, &lua.by_hash(keys, args)).await {
             Err(error) if is_noscript(&error) => self.run(operation, &lua.by_source(keys, args)).await,
             answer => answer,
@@ -40,7 +46,13 @@ impl RedisStore {
     }
 
     /// A script that changes one key on a condition.
-    async fn guarded(&self, operation: &'static str, lua: &Lua, key: &Key, args: &[&[u8]]) -> Result<Guarded> {
+    async fn guarded(
+        &self,
+        operation: &'static str,
+        lua: &Lua,
+        key: &Key,
+        args: &[&[u8]],
+    ) -> Result<Guarded> {
         match self.script(operation, lua, &[key], args).await? {
             Value::Int(1) => Ok(Guarded::Applied),
             Value::Int(0) => Ok(Guarded::Refused),
@@ -241,7 +253,8 @@ fn captured(operation: &'static str, answers: Vec<Value>, fresh: &[[u8; 9]]) -> 
         let there = bulk(operation, answer)?;
         let bytes = there.as_deref().unwrap_or(new);
         let state = StampState::of(Some(bytes)).ok_or_else(|| {
-            Error::new(ErrorKind::Protocol, operation).remedy("a stamp's key holds something else: is the namespace shared?")
+            Error::new(ErrorKind::Protocol, operation)
+                .remedy("a stamp's key holds something else: is the namespace shared?")
         })?;
         states.push(state);
     }
@@ -274,7 +287,8 @@ fn unexpected(operation: &'static str, value: &Value) -> Error {
 }
 
 fn is_noscript(error: &Error) -> bool {
-    error.kind() == ErrorKind::Refused && error.context().any(|(name, value)| name == "code" && value == "NOSCRIPT")
+    error.kind() == ErrorKind::Refused
+        && error.context().any(|(name, value)| name == "code" && value == "NOSCRIPT")
 }
 
 /// Redis refuses a life of 0 ms.

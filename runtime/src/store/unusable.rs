@@ -45,7 +45,13 @@ impl Store for UnusableStore {
         self.refuse()
     }
 
-    async fn replace(&self, _slot: &Key, _expected: &[u8], _value: &[u8], _life: Duration) -> Result<Guarded> {
+    async fn replace(
+        &self,
+        _slot: &Key,
+        _expected: &[u8],
+        _value: &[u8],
+        _life: Duration,
+    ) -> Result<Guarded> {
         self.refuse()
     }
 
@@ -77,7 +83,13 @@ impl Store for UnusableStore {
         self.refuse()
     }
 
-    async fn lock(&self, _key: &Key, _token: &[u8], _life: Duration, _wake: Option<&Wake>) -> Result<Guarded> {
+    async fn lock(
+        &self,
+        _key: &Key,
+        _token: &[u8],
+        _life: Duration,
+        _wake: Option<&Wake>,
+    ) -> Result<Guarded> {
         self.refuse()
     }
 

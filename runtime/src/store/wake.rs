@@ -28,9 +28,8 @@ pub(crate) struct Wake {
 impl Wakeups {
     pub(crate) fn wake(&self, key: &Key) -> Wake {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = waiting
-            .entry(key.0.clone())
-            .or_insert_with(|| Waiting { notify: Arc::default(), count: 0 });
+        let entry =
+            waiting.entry(key.0.clone()).or_insert_with(|| Waiting { notify: Arc::default(), count: 0 });
         entry.count += 1;
         Wake { wakeups: self.clone(), key: key.clone(), notify: Arc::clone(&entry.notify) }
     }

@@ -36,7 +36,16 @@ impl RedisServer {
     pub(crate) fn restart(&mut self) {
         assert!(self.process.is_none(), "the server runs already");
         let process = Command::new(binary())
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args([
+                "--port",
+                &self.port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ])
             .arg("--dir")
             .arg(self.directory.path())
             .stdin(Stdio::null())
