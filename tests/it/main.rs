@@ -4,4 +4,5 @@ mod cache_invalidate;
 mod cached;
 mod keys;
 mod support;
+mod tidy;
 mod torture;

@@ -7,7 +7,7 @@ use super::decision::Expected;
 use super::dependencies::Recorder;
 use super::lead::{Lead, run_kept};
 use super::outcome::{Outcome, Verdict};
-use super::plan::{Mode, Plan};
+use super::plan::{Mode, Plan, STAMP_MARGIN};
 use super::session::{Right, Session, Step};
 use crate::clock;
 use crate::codec::CodecHandle;
@@ -137,7 +137,7 @@ where
     let header = header(expected, life, took, payload.is_none());
     match encode(codec, header, &stamps, payload) {
         Ok(envelope) => {
-            if life > plan.stamp_life() {
+            if life > STAMP_MARGIN {
                 let keys: Vec<_> = stamps.iter().map(|(key, _)| key).collect();
                 // A stamp that dies before its entry is a miss, so a failure here costs no more than that.
                 let _ = plan.home.store().capture(&keys, life).await;

@@ -52,6 +52,10 @@ pub(crate) enum Negative {
     Off,
 }
 
+/// By how much stamps outlive the entries of the function that reads them. What is made from such an entry may live longer
+/// than this; then the stamps' lives are pushed forward when it is stored.
+pub(crate) const STAMP_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Plan {
     /// A plan without a key yet, for a function of that `Keylatch`.
     #[must_use]
@@ -187,11 +191,10 @@ impl Plan {
 
     /// How long the stamps live at least after they were read: longer than the entry that is to be made.
     pub(crate) fn stamp_life(&self) -> Duration {
-        const MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
         let negative = match self.options.negative {
             Negative::For(ttl) => ttl,
             Negative::LikeValues | Negative::Off => Duration::ZERO,
         };
-        self.options.ttl.unwrap_or(MARGIN).max(negative) + MARGIN
+        self.options.ttl.unwrap_or(STAMP_MARGIN).max(negative) + STAMP_MARGIN
     }
 }
