@@ -1,4 +1,6 @@
-//! Caching and locking for async Rust by attribute, on Redis, with keys checked at compile time.
+//! The crate that users depend on; its documentation is the README.
+
+#![doc = include_str!("../README.md")]
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
