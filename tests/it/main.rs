@@ -1,8 +1,11 @@
 //! The integration tests: one binary, one module a promise.
 
+mod auto_traits;
 mod cache_invalidate;
 mod cached;
 mod keys;
+mod programmatic;
 mod support;
+mod telemetry;
 mod tidy;
 mod torture;

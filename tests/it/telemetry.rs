@@ -1,0 +1,110 @@
+//! Events: at the right levels, with keys and reasons, and never a value or a password.
+
+use std::fmt::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use keylatch::{CachedCall, Key, Keylatch, cached};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::support::{RedisServer, keylatch};
+
+/// Collects what is traced, as `LEVEL text`.
+#[derive(Clone, Default)]
+struct Collected(Arc<Mutex<Vec<String>>>);
+
+impl Collected {
+    fn all(&self) -> String {
+        self.0.lock().unwrap().join("\n")
+    }
+
+    fn at(&self, level: Level, text: &str) -> bool {
+        let start = format!("{level} ");
+        self.0.lock().unwrap().iter().any(|line| line.starts_with(&start) && line.contains(text))
+    }
+
+    fn push(&self, metadata: &Metadata<'_>, record: impl FnOnce(&mut Text)) {
+        if metadata.target().starts_with("keylatch") {
+            let mut text = Text(format!("{} {}", metadata.level(), metadata.name()));
+            record(&mut text);
+            self.0.lock().unwrap().push(text.0);
+        }
+    }
+}
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        write!(self.0, " {field}={value:?}").unwrap();
+    }
+}
+
+impl Subscriber for Collected {
+    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        self.push(span.metadata(), |text| span.record(text));
+        Id::from_u64(1)
+    }
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        self.push(event.metadata(), |text| event.record(text));
+    }
+    fn enter(&self, _span: &Id) {}
+    fn exit(&self, _span: &Id) {}
+}
+
+const SECRET: &str = "s3cret-value";
+
+#[cached(key = "traced:{id}", ttl = "1m", skip(keylatch), using = keylatch)]
+async fn traced(keylatch: &Keylatch, id: u64) -> String {
+    format!("{SECRET} {id}")
+}
+
+#[tokio::test]
+async fn what_happens_is_traced_and_values_are_not() {
+    let server = RedisServer::start();
+    let collected = Collected::default();
+    let _collecting = tracing::subscriber::set_default(collected.clone());
+
+    let on_redis = keylatch(&server);
+    traced(&on_redis, 1).await;
+    traced(&on_redis, 1).await;
+    traced(&on_redis, 1).invalidate().await.unwrap();
+    assert!(collected.at(Level::INFO, "connected"), "{}", collected.all());
+    assert!(collected.at(Level::DEBUG, "keylatch.load"), "{}", collected.all());
+    assert!(collected.at(Level::DEBUG, "loaded and stored"), "{}", collected.all());
+    assert!(collected.at(Level::TRACE, "hit"), "{}", collected.all());
+    assert!(collected.at(Level::DEBUG, "invalidated"), "{}", collected.all());
+
+    // Bytes of somebody else, in the place of an envelope that looks like ours.
+    server.command("SET test:traced:1 V-not-an-envelope").unwrap();
+    traced(&on_redis, 1).await;
+    assert!(collected.at(Level::WARN, "cannot be read"), "{}", collected.all());
+
+    assert!(!collected.all().contains(SECRET), "{}", collected.all());
+}
+
+#[tokio::test]
+async fn failures_are_traced_without_the_password() {
+    let collected = Collected::default();
+    let _collecting = tracing::subscriber::set_default(collected.clone());
+    // Nobody listens on port 1.
+    let nowhere = Keylatch::builder()
+        .redis_url(format!("redis://:{SECRET}@127.0.0.1:1"))
+        .namespace("test")
+        .build()
+        .unwrap();
+    traced(&nowhere, 1).await;
+    let error = nowhere.lock(Key::of("lock")).wait(Duration::ZERO).acquire().await.unwrap_err();
+    assert!(matches!(error, keylatch::LockError::Unknown { .. }), "{error}");
+    assert!(collected.at(Level::WARN, "cannot connect"), "{}", collected.all());
+    assert!(collected.at(Level::WARN, "answers from its body"), "{}", collected.all());
+    let everything = format!("{} {error} {error:?} {nowhere:?}", collected.all());
+    assert!(!everything.contains(SECRET), "{everything}");
+}
