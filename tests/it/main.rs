@@ -5,6 +5,7 @@ mod cache_invalidate;
 mod cached;
 mod keys;
 mod programmatic;
+mod stampede;
 mod support;
 mod telemetry;
 mod tidy;

@@ -1,5 +1,6 @@
 //! What tests share: servers of their own, and other processes.
 
+pub(crate) mod child;
 pub(crate) mod redis_server;
 
 use std::time::Duration;
