@@ -4,6 +4,7 @@ mod auto_traits;
 mod cache_invalidate;
 mod cached;
 mod keys;
+mod locks;
 mod order;
 mod outage;
 mod programmatic;

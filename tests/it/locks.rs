@@ -1,0 +1,289 @@
+//! Promise 3: a lock that cannot be proven is not held. Processes exclude each other, killed and stopped holders are
+//! followed in time, and a cancelled one leaves nothing behind.
+
+use std::fs;
+use std::future::Future;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use keylatch::{Key, Keylatch, LockBuilder, LockError, with_lock};
+
+use crate::support::{RedisServer, child, keylatch, signal};
+
+fn lock(cache: &Keylatch, ttl: Duration) -> LockBuilder {
+    cache.lock("shared").ttl(ttl)
+}
+
+fn in_child(url: &str) -> Keylatch {
+    Keylatch::builder().redis_url(url).namespace("test").build().expect("good settings")
+}
+
+/// Waits for a condition that must come true.
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+const PROCESSES: u32 = 8;
+const INCREMENTS: u32 = 2_000;
+
+/// Read, add one, write: exact only if nobody else does so in between.
+fn increment(file: &Path) {
+    let value: u32 = fs::read_to_string(file).unwrap().parse().unwrap();
+    fs::write(file, (value + 1).to_string()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_increments() {
+    let Some(argument) = child::argument("child_increments") else { return };
+    let (url, file) = argument.split_once(' ').unwrap();
+    let cache = in_child(url);
+    for _ in 0..INCREMENTS / PROCESSES {
+        let counted =
+            lock(&cache, Duration::from_secs(10)).wait(Duration::from_secs(60)).run(async |_lease| {
+                increment(Path::new(file));
+            });
+        counted.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn processes_exclude_each_other() {
+    let server = RedisServer::start();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "0").unwrap();
+    let argument = format!("{} {}", server.url(), file.path().display());
+    let mut children: Vec<_> =
+        (0..PROCESSES).map(|_| child::start("locks::child_increments", &argument)).collect();
+    for child in &mut children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(fs::read_to_string(file.path()).unwrap(), INCREMENTS.to_string());
+}
+
+/// The mutant: somebody deletes the key of a held lock. The check must then see two inside, or it would prove nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_holders_are_seen() {
+    let server = RedisServer::start();
+    let cache = keylatch(&server);
+    let (inside, most) = (AtomicU32::new(0), AtomicU32::new(0));
+    let body = async |_lease| {
+        most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        inside.fetch_sub(1, Ordering::SeqCst);
+    };
+    let vandal = async {
+        until("nobody is inside", || inside.load(Ordering::SeqCst) == 1).await;
+        server.command("DEL test#lock:shared").expect("the server answers");
+    };
+    let hold = || lock(&cache, Duration::from_secs(5)).run(body);
+    let (_first, _second, ()) = tokio::join!(hold(), hold(), vandal);
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+}
+
+const TTL: Duration = Duration::from_millis(600);
+
+/// Holds the lock, and writes a line after each await, until it is told that the lock is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_holds() {
+    let Some(argument) = child::argument("child_holds") else { return };
+    let (url, file) = argument.split_once(' ').unwrap();
+    let cache = in_child(url);
+    let lines = AtomicU32::new(0);
+    let held = lock(&cache, TTL).run(async |_lease| {
+        loop {
+            fs::write(file, lines.fetch_add(1, Ordering::SeqCst).to_string()).unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let lost: Result<(), LockError> = held.await;
+    assert!(matches!(&lost, Err(error @ LockError::Lost { .. }) if error.body_ran()), "{lost:?}");
+    fs::write(file, format!("lost after {}", lines.load(Ordering::SeqCst))).unwrap();
+}
+
+async fn holding_child(server: &RedisServer, file: &Path) -> std::process::Child {
+    fs::write(file, "").unwrap();
+    let child = child::start("locks::child_holds", &format!("{} {}", server.url(), file.display()));
+    until("the child does not hold the lock", || fs::read_to_string(file).is_ok_and(|text| !text.is_empty()))
+        .await;
+    child
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_holder_is_followed_within_its_ttl() {
+    let server = RedisServer::start();
+    let (cache, file) = (keylatch(&server), tempfile::NamedTempFile::new().unwrap());
+    cache.lock("warm").run(async |_lease| ()).await.unwrap();
+    let mut child = holding_child(&server, file.path()).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let began = Instant::now();
+    let guard = lock(&cache, TTL).wait(Duration::from_secs(5)).acquire().await.unwrap();
+    let waited = began.elapsed();
+    assert!(waited <= TTL + Duration::from_millis(100), "{waited:?}");
+    guard.release().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_holder_is_told_and_does_not_go_on() {
+    let server = RedisServer::start();
+    let (cache, file) = (keylatch(&server), tempfile::NamedTempFile::new().unwrap());
+    let mut child = holding_child(&server, file.path()).await;
+    signal(child.id(), "STOP");
+    let guard = lock(&cache, Duration::from_secs(5)).wait(Duration::from_secs(5)).acquire().await.unwrap();
+    let before = fs::read_to_string(file.path()).unwrap();
+    signal(child.id(), "CONT");
+    assert!(child.wait().unwrap().success(), "the child's own check failed");
+    // It may have been stopped in the middle of a poll, which then goes on to its next await: one line at most.
+    let after = fs::read_to_string(file.path()).unwrap();
+    let lines: u32 = after.strip_prefix("lost after ").expect("the child was told").parse().unwrap();
+    let known: u32 = before.parse().unwrap_or(0);
+    assert!(lines <= known + 2, "stopped at line {known}, went on to line {lines}");
+    guard.lease().check().expect("the new holder is not disturbed by the old one");
+    guard.release().await.unwrap();
+}
+
+/// Polls a call `polls` times and drops it. Whether it was done by then.
+async fn dropped_after<F: Future>(call: F, polls: u32) -> bool {
+    let mut call = Box::pin(call);
+    for _ in 0..polls {
+        if call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return true;
+        }
+        // Lets the connection's own task work, so that the next poll finds another state.
+        tokio::time::sleep(Duration::from_micros(300)).await;
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelled_at_every_await_nothing_is_left() {
+    let server = RedisServer::start();
+    let cache = keylatch(&server);
+    cache.lock("warm").run(async |_lease| ()).await.unwrap();
+    let body = async |_lease| {
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    for polls in 0_u32.. {
+        assert!(polls < 1_000, "it never ends");
+        let free =
+            dropped_after(lock(&cache, Duration::from_secs(60)).wait(Duration::ZERO).acquire(), polls).await;
+        until("a dropped acquisition left its key", || server.key_count() == 0).await;
+        let run = dropped_after(lock(&cache, Duration::from_secs(60)).run(body), polls).await;
+        until("a dropped run left its key", || server.key_count() == 0).await;
+        // The same while somebody else holds it, so that the call waits.
+        let guard = lock(&cache, Duration::from_secs(60)).acquire().await.unwrap();
+        let waiting = lock(&cache, Duration::from_secs(60)).wait(Duration::from_millis(40)).acquire();
+        let waited = dropped_after(waiting, polls).await;
+        guard.release().await.unwrap();
+        until("a dropped wait left its key", || server.key_count() == 0).await;
+        if free && run && (waited || polls > 60) {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_say_what_happened() {
+    let server = RedisServer::start();
+    for cache in [keylatch(&server), Keylatch::in_memory()] {
+        let guard = lock(&cache, Duration::from_secs(5)).acquire().await.unwrap();
+        let busy = lock(&cache, TTL).wait(Duration::ZERO).acquire().await.unwrap_err();
+        assert!(matches!(busy, LockError::Busy { .. }) && !busy.body_ran(), "{busy}");
+        let began = Instant::now();
+        let timeout = lock(&cache, TTL).wait(Duration::from_millis(150)).acquire().await.unwrap_err();
+        assert!(matches!(timeout, LockError::Timeout { .. }), "{timeout}");
+        assert!((150..400).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+        // Freed by a drop, without blocking; who waits is woken.
+        let waiting = lock(&cache, TTL).wait(Duration::from_secs(5)).acquire();
+        let (next, ()) = tokio::join!(waiting, async { drop(guard) });
+        next.unwrap().release().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_is_extended_and_limited() {
+    let server = RedisServer::start();
+    let ttl = Duration::from_millis(150);
+    for cache in [keylatch(&server), Keylatch::in_memory()] {
+        // Extended beyond its ttl while the body runs.
+        let long = lock(&cache, ttl).run(async |lease| {
+            tokio::time::sleep(ttl * 4).await;
+            lease.check()
+        });
+        long.await.unwrap().unwrap();
+        // Not extended: the body is stopped before the ttl is over.
+        let began = Instant::now();
+        let lost =
+            lock(&cache, ttl).extend_off().run(async |_lease| tokio::time::sleep(ttl * 10).await).await;
+        assert!(matches!(lost, Err(LockError::Lost { .. })));
+        assert!(began.elapsed() < ttl, "{:?}", began.elapsed());
+        // Not beyond its limit.
+        let limit = ttl * 3;
+        let began = Instant::now();
+        let limited =
+            lock(&cache, ttl).max_hold(limit).run(async |_lease| tokio::time::sleep(ttl * 20).await).await;
+        assert!(matches!(limited, Err(LockError::Lost { .. })));
+        assert!(began.elapsed() >= limit && began.elapsed() < limit + ttl * 2, "{:?}", began.elapsed());
+        // A body may go on, and is told.
+        let told = lock(&cache, ttl).extend_off().on_lost_continue().run(async |lease| {
+            lease.lost().await;
+            lease.check()
+        });
+        assert!(matches!(told.await.unwrap(), Err(LockError::Lost { .. })));
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum StockError {
+    #[error("sold out")]
+    SoldOut,
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}
+
+struct Stock {
+    cache: Keylatch,
+    left: AtomicU32,
+}
+
+impl Stock {
+    #[with_lock(key = "stock:{sku}", ttl = "5s", wait = "20s", lease = held, using = self.cache)]
+    async fn take(&self, sku: &str, quantity: u32) -> Result<u32, StockError> {
+        let left = self.left.load(Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        held.check()?;
+        assert!(held.key().to_string().ends_with("#lock:stock:a%2Fb"), "{}", held.key());
+        let left = left.checked_sub(quantity).ok_or(StockError::SoldOut)?;
+        self.left.store(left, Ordering::SeqCst);
+        Ok(left)
+    }
+
+    #[with_lock(key = "stock:{sku}", ttl = "5s", wait = "0s", using = self.cache)]
+    async fn try_take(&self, sku: &str) -> Result<(), StockError> {
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_attribute() {
+    let server = RedisServer::start();
+    for cache in [keylatch(&server), Keylatch::in_memory()] {
+        let stock = Stock { cache: cache.clone(), left: AtomicU32::new(40) };
+        let takes = futures_util::future::join_all((0..50).map(|_| stock.take("a/b", 1))).await;
+        let sold_out = takes.iter().filter(|take| matches!(take, Err(StockError::SoldOut))).count();
+        assert_eq!((stock.left.load(Ordering::SeqCst), sold_out), (0, 10));
+        let guard = cache.lock(Key::of("stock").part("x")).acquire().await.unwrap();
+        assert!(matches!(stock.try_take("x").await, Err(StockError::Lock(LockError::Busy { .. }))));
+        guard.release().await.unwrap();
+        stock.try_take("x").await.unwrap();
+    }
+}
