@@ -5,7 +5,7 @@ use std::fs;
 use std::future::Future;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use keylatch::{Key, Keylatch, LockBuilder, LockError, with_lock};
