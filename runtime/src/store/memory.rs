@@ -177,7 +177,8 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     async fn read(&self, keys: &[&Key]) -> Result<Values> {
-        Ok(keys.iter().map(|key| self.get(key)).collect())
+        let now = clock::now();
+        Ok(keys.iter().map(|key| self.live(&key.0, now).map(|entry| entry.value)).collect())
     }
 
     async fn read_watched(&self, keys: &[&Key], _wake: &Wake) -> Result<Values> {

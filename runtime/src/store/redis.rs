@@ -31,6 +31,23 @@ impl RedisStore {
         self.connection.command(operation, cmd).await
     }
 
+    /// Claims a slot that is empty: in one command where no stamp is asked for, else in one pipeline.
+    async fn claim_empty(&self, claim: ClaimRequest<'_>) -> Result<Claim> {
+        let mut set = redis::cmd("SET");
+        set.arg(claim.slot.as_bytes()).arg(claim.lease.as_bytes());
+        set.arg("NX").arg("PX").arg(millis(claim.lease_life));
+        let (won, states) = if claim.stamps.is_empty() {
+            (self.run("claim", &set).await? == Value::Okay, StampStates::new())
+        } else {
+            let mut pipeline = Pipeline::with_capacity(2 * claim.stamps.len() + 1);
+            let fresh = add_captures(&mut pipeline, claim.stamps, claim.stamp_life);
+            pipeline.add_command(set);
+            let mut answers = self.connection.pipeline("claim", &pipeline).await?;
+            (answers.pop() == Some(Value::Okay), captured("claim", answers, &fresh)?)
+        };
+        Ok(if won { Claim::Won(states) } else { Claim::Lost })
+    }
+
     /// A script by its hash, once more by its source if the server does not know it.
     async fn script(
         &self,
@@ -93,23 +110,13 @@ impl Store for RedisStore {
     }
 
     async fn claim(&self, claim: ClaimRequest<'_>) -> Result<Claim> {
-        let mut pipeline = Pipeline::with_capacity(2 * claim.stamps.len() + 1);
-        let fresh = add_captures(&mut pipeline, claim.stamps, claim.stamp_life);
-        if claim.over.is_none() {
-            let mut set = redis::cmd("SET");
-            set.arg(claim.slot.as_bytes()).arg(claim.lease.as_bytes());
-            set.arg("NX").arg("PX").arg(millis(claim.lease_life));
-            pipeline.add_command(set);
-        }
-        let mut answers = self.connection.pipeline("claim", &pipeline).await?;
-        let won = match claim.over {
-            None => matches!(answers.pop(), Some(Value::Okay)),
-            Some(over) => {
-                let lease = claim.lease;
-                self.replace(claim.slot, over, lease.as_bytes(), claim.lease_life).await? == Guarded::Applied
-            }
-        };
-        if won { Ok(Claim::Won(captured("claim", answers, &fresh)?)) } else { Ok(Claim::Lost) }
+        let ClaimRequest { slot, over, lease, lease_life, stamps, stamp_life } = claim;
+        let Some(over) = over else { return self.claim_empty(claim).await };
+        let states = self.capture(stamps, stamp_life).await?;
+        Ok(match self.replace(slot, over, lease.as_bytes(), lease_life).await? {
+            Guarded::Applied => Claim::Won(states),
+            Guarded::Refused => Claim::Lost,
+        })
     }
 
     async fn capture(&self, stamps: &[&Key], life: Duration) -> Result<StampStates> {

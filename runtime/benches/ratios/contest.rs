@@ -1,0 +1,118 @@
+//! Two contestants, many short rounds in turn, the median of the rounds' ratios.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+const ROUNDS: usize = 9;
+
+/// How many tasks call, and what is shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Contest {
+    pub(crate) tasks: usize,
+    pub(crate) unit: Unit,
+}
+
+/// What is compared: less is better for the one, more for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Time of a call; the ratio is ours to the bare one's.
+    Latency,
+    /// Calls a second; the ratio is ours to the bare one's.
+    Throughput,
+}
+
+impl Contest {
+    /// Runs both and prints one line of the table. `name` is the contest's, then the bare contestant's, with a bar between.
+    pub(crate) async fn run<B, O>(self, name: &str, bare: impl Fn(usize) -> B, ours: impl Fn(usize) -> O)
+    where
+        B: Future<Output = ()> + Send + 'static,
+        O: Future<Output = ()> + Send + 'static,
+    {
+        let (mut bare_times, mut our_times, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        // The first round of each warms up.
+        for round in 0..=ROUNDS {
+            let (b, o) = if round % 2 == 0 {
+                let b = self.round(&bare).await;
+                (b, self.round(&ours).await)
+            } else {
+                let o = self.round(&ours).await;
+                (self.round(&bare).await, o)
+            };
+            if round > 0 {
+                bare_times.push(b);
+                our_times.push(o);
+                ratios.push(match self.unit {
+                    Unit::Latency => o / b,
+                    Unit::Throughput => b / o,
+                });
+            }
+        }
+        let (what, against) = name.split_once(" | ").expect("two names");
+        println!(
+            "| {what}, against {against} | {} | {} | {} | {:.2} |",
+            self.tasks,
+            self.show(median(bare_times)),
+            self.show(median(our_times)),
+            median(ratios),
+        );
+    }
+
+    /// Seconds per call: of one task's call, or of all calls together.
+    async fn round<F>(self, call: &impl Fn(usize) -> F) -> f64
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let limit = round_time();
+        let began = Instant::now();
+        let mut calls = 0_u32;
+        if self.tasks == 1 {
+            // In a task of the runtime, as in a service, not on the thread that blocks on the whole.
+            while began.elapsed() < limit {
+                let batch: Vec<F> = (0..64).map(call).collect();
+                let done = tokio::spawn(async move {
+                    for one in batch {
+                        one.await;
+                    }
+                });
+                done.await.expect("no call panics");
+                calls += 64;
+            }
+        } else {
+            while began.elapsed() < limit {
+                let tasks = (0..self.tasks).map(|task| {
+                    let batch: Vec<F> = (0..16).map(|index| call(task * 16 + index)).collect();
+                    tokio::spawn(async move {
+                        for one in batch {
+                            one.await;
+                        }
+                    })
+                });
+                for task in join_all(tasks).await {
+                    task.expect("no call panics");
+                }
+                calls += u32::try_from(self.tasks * 16).expect("few tasks");
+            }
+        }
+        began.elapsed().as_secs_f64() / f64::from(calls)
+    }
+
+    fn show(self, seconds: f64) -> String {
+        match self.unit {
+            Unit::Latency if seconds < 1e-6 => format!("{:.0} ns", seconds * 1e9),
+            Unit::Latency => format!("{:.1} µs", seconds * 1e6),
+            Unit::Throughput => format!("{:.0} k/s", 1e-3 / seconds),
+        }
+    }
+}
+
+fn round_time() -> Duration {
+    let seconds = std::env::var("KEYLATCH_BENCH_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs_f64(seconds.unwrap_or(0.25))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

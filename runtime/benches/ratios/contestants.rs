@@ -1,0 +1,194 @@
+//! The contestants: the Redis client by hand, and cached functions.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use keylatch::{Keylatch, cached};
+use redis::aio::MultiplexedConnection;
+use serde::{Deserialize, Serialize};
+
+use crate::server::Server;
+
+const HOT_KEYS: usize = 1_024;
+
+/// About 200 bytes in `MessagePack`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    id: u64,
+    name: String,
+    description: String,
+    stock: Option<u32>,
+    tags: Vec<String>,
+}
+
+impl Record {
+    fn new(id: u64) -> Self {
+        Self {
+            id,
+            name: format!("product number {id}"),
+            description: "d".repeat(90),
+            stock: Some(17),
+            tags: vec!["new".to_owned(), "green".to_owned()],
+        }
+    }
+}
+
+/// One multiplexed connection, used as a careful service would by hand.
+#[derive(Clone)]
+pub(crate) struct Bare {
+    connection: MultiplexedConnection,
+    unlock: redis::Script,
+    encoded: Arc<Vec<u8>>,
+    unique: Arc<AtomicU64>,
+}
+
+impl Bare {
+    pub(crate) async fn new(server: &Server) -> Self {
+        let client = redis::Client::open(server.url.as_str()).expect("a good URL");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("the server answers");
+        let encoded = rmp_serde::to_vec_named(&Record::new(1)).expect("a record can be encoded");
+        for index in 0..HOT_KEYS {
+            let mut set = redis::cmd("SET");
+            set.arg(format!("bare:{index}")).arg(&encoded);
+            set.exec_async(&mut connection).await.expect("the server answers");
+        }
+        let unlock =
+            "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+        Self {
+            connection,
+            unlock: redis::Script::new(unlock),
+            encoded: Arc::new(encoded),
+            unique: Arc::default(),
+        }
+    }
+
+    pub(crate) fn get(&self, index: usize) -> impl Future<Output = ()> + Send + use<> {
+        let mut connection = self.connection.clone();
+        async move {
+            let mut get = redis::cmd("GET");
+            get.arg(format!("bare:{}", index % HOT_KEYS));
+            let bytes: Vec<u8> = get.query_async(&mut connection).await.expect("the server answers");
+            let record: Record = rmp_serde::from_slice(&bytes).expect("a record");
+            std::hint::black_box(record);
+        }
+    }
+
+    pub(crate) fn get_and_set(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut connection = self.connection.clone();
+        let id = self.unique.fetch_add(1, Ordering::Relaxed);
+        async move {
+            let key = format!("bare-miss:{id}");
+            let mut get = redis::cmd("GET");
+            get.arg(&key);
+            let nothing: Option<Vec<u8>> =
+                get.query_async(&mut connection).await.expect("the server answers");
+            assert!(nothing.is_none());
+            let bytes = rmp_serde::to_vec_named(&Record::new(id)).expect("a record can be encoded");
+            let mut set = redis::cmd("SET");
+            set.arg(&key).arg(bytes).arg("PX").arg(60_000);
+            set.exec_async(&mut connection).await.expect("the server answers");
+        }
+    }
+
+    pub(crate) fn lock(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (mut connection, unlock) = (self.connection.clone(), self.unlock.clone());
+        async move {
+            let token = fastrand::u128(..).to_ne_bytes();
+            let mut set = redis::cmd("SET");
+            set.arg("bare-lock").arg(&token).arg("NX").arg("PX").arg(30_000);
+            set.exec_async(&mut connection).await.expect("the server answers");
+            let freed: u8 = unlock
+                .key("bare-lock")
+                .arg(&token)
+                .invoke_async(&mut connection)
+                .await
+                .expect("the server answers");
+            assert_eq!(freed, 1);
+        }
+    }
+
+    pub(crate) fn decode(&self) -> impl Future<Output = ()> + Send + use<> {
+        let encoded = Arc::clone(&self.encoded);
+        async move {
+            let record: Record = rmp_serde::from_slice(&encoded).expect("a record");
+            std::hint::black_box(record);
+        }
+    }
+}
+
+/// Cached functions, on one store.
+#[derive(Clone)]
+pub(crate) struct Ours {
+    cache: Keylatch,
+    bare: Bare,
+}
+
+#[cached(key = "hot:{id}", ttl = "10m", tags = ["hot-records"], skip(cache), using = cache)]
+async fn hot(cache: &Keylatch, id: usize) -> Record {
+    Record::new(id as u64)
+}
+
+#[cached(key = "shared:{id}", ttl = "10m", tags = ["hot-records"], skip(cache), using = cache)]
+async fn shared(cache: &Keylatch, id: usize) -> Arc<Record> {
+    Arc::new(Record::new(id as u64))
+}
+
+#[cached(key = "miss:{id}", ttl = "1m", tags = ["hot-records"], skip(cache), using = cache)]
+async fn miss(cache: &Keylatch, id: u64) -> Record {
+    Record::new(id)
+}
+
+impl Ours {
+    pub(crate) async fn on_redis(server: &Server, bare: Bare) -> Self {
+        let cache = Keylatch::builder()
+            .redis_url(server.url.as_str())
+            .namespace("bench")
+            .build()
+            .expect("good settings");
+        Self::warm(cache, bare).await
+    }
+
+    pub(crate) async fn embedded(bare: Bare) -> Self {
+        Self::warm(Keylatch::in_memory(), bare).await
+    }
+
+    async fn warm(cache: Keylatch, bare: Bare) -> Self {
+        for id in 0..HOT_KEYS {
+            hot(&cache, id).await;
+            shared(&cache, id).await;
+        }
+        Self { cache, bare }
+    }
+
+    pub(crate) fn hit(&self, index: usize) -> impl Future<Output = ()> + Send + use<> {
+        let cache = self.cache.clone();
+        async move {
+            std::hint::black_box(hot(&cache, index % HOT_KEYS).await);
+        }
+    }
+
+    pub(crate) fn hit_shared(&self, index: usize) -> impl Future<Output = ()> + Send + use<> {
+        let cache = self.cache.clone();
+        async move {
+            std::hint::black_box(shared(&cache, index % HOT_KEYS).await);
+        }
+    }
+
+    pub(crate) fn miss(&self) -> impl Future<Output = ()> + Send + use<> {
+        let cache = self.cache.clone();
+        let id = self.bare.unique.fetch_add(1, Ordering::Relaxed);
+        async move {
+            std::hint::black_box(miss(&cache, id).await);
+        }
+    }
+
+    pub(crate) fn lock(&self) -> impl Future<Output = ()> + Send + use<> {
+        let cache = self.cache.clone();
+        async move {
+            let lock = cache.lock("bench").ttl(Duration::from_secs(30));
+            lock.run(async |_lease| ()).await.expect("nobody else locks");
+        }
+    }
+}

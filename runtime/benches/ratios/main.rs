@@ -1,0 +1,56 @@
+//! Ratios to the bare client and the bare codec, measured side by side in one run.
+//!
+//! Each line interleaves short rounds of both contestants and shows the median of the rounds' ratios, which other work on
+//! the machine disturbs far less than absolute figures. `KEYLATCH_BENCH_SECONDS` is the time of one round (default 0.25).
+//!
+//! `cargo bench -p keylatch --bench ratios`
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod contest;
+mod contestants;
+mod server;
+
+use contest::{Contest, Unit};
+use contestants::{Bare, Ours};
+use server::Server;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(run());
+}
+
+async fn run() {
+    let server = Server::start().await;
+    let bare = Bare::new(&server).await;
+    let ours = Ours::on_redis(&server, bare.clone()).await;
+    let embedded = Ours::embedded(bare.clone()).await;
+
+    println!("| what | tasks | bare | Keylatch | ratio |");
+    println!("|---|---:|---:|---:|---:|");
+    for tasks in [1, 64, 512] {
+        let unit = if tasks == 1 { Unit::Latency } else { Unit::Throughput };
+        let contest = Contest { tasks, unit };
+        contest
+            .run("hit on Redis, 200 bytes, one tag | `GET` + decode", |i| bare.get(i), |i| ours.hit(i))
+            .await;
+    }
+    for tasks in [1, 64, 512] {
+        let unit = if tasks == 1 { Unit::Latency } else { Unit::Throughput };
+        let contest = Contest { tasks, unit };
+        contest
+            .run("miss and store on Redis | `GET`, encode, `SET PX`", |_| bare.get_and_set(), |_| ours.miss())
+            .await;
+    }
+    let alone = Contest { tasks: 1, unit: Unit::Latency };
+    alone
+        .run("lock and release on Redis | `SET NX PX`, compare-and-delete", |_| bare.lock(), |_| ours.lock())
+        .await;
+    alone.run("hit on the embedded store | decode alone", |_| bare.decode(), |i| embedded.hit(i)).await;
+    alone.run("hit, `Arc<T>`, embedded | decode alone", |_| bare.decode(), |i| embedded.hit_shared(i)).await;
+    alone.run("lock and release, embedded | decode alone", |_| bare.decode(), |_| embedded.lock()).await;
+}
