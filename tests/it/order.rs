@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use keylatch::{CachedCall, Key, Keylatch, cached};
+use keylatch::{CachedCall, Key, Keylatch, Pattern, cached};
 use tokio::task::JoinSet;
 
 use crate::support::{RedisServer, keylatch};
@@ -32,12 +32,13 @@ enum By {
     Key,
     Tag,
     Cascade,
+    CascadeByPattern,
 }
 
 async fn read(by: By, cache: &Keylatch, version: &AtomicU64) -> u64 {
     match by {
         By::Key | By::Tag => ordered(cache, version).await,
-        By::Cascade => made_from_ordered(cache, version).await,
+        By::Cascade | By::CascadeByPattern => made_from_ordered(cache, version).await,
     }
 }
 
@@ -65,6 +66,7 @@ async fn never_older(by: By, instances: Vec<Keylatch>, rounds: u64) {
         let now = version.fetch_add(1, Ordering::SeqCst) + 1;
         match by {
             By::Key | By::Cascade => ordered(writer, &version).invalidate().await.unwrap(),
+            By::CascadeByPattern => writer.invalidate_matching(&Pattern::of("ordered")).await.unwrap(),
             By::Tag => writer.invalidate_tag(Key::of("ordered-tag")).await.unwrap(),
         }
         let seen = read(by, reader, &version).await;
@@ -78,7 +80,7 @@ async fn never_older(by: By, instances: Vec<Keylatch>, rounds: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_the_same_process() {
-    for by in [By::Key, By::Tag, By::Cascade] {
+    for by in [By::Key, By::Tag, By::Cascade, By::CascadeByPattern] {
         never_older(by, vec![Keylatch::in_memory()], ROUNDS).await;
     }
 }
@@ -99,4 +101,5 @@ async fn across_instances_by_tag() {
 async fn across_instances_by_cascade() {
     let server = RedisServer::start();
     never_older(By::Cascade, vec![keylatch(&server), keylatch(&server)], ROUNDS / 2).await;
+    never_older(By::CascadeByPattern, vec![keylatch(&server), keylatch(&server)], ROUNDS / 5).await;
 }

@@ -28,6 +28,7 @@ enum By {
     Function,
     Cascade,
     Tracked,
+    TrackedByPattern,
     Clear,
     Refresh,
 }
@@ -71,7 +72,7 @@ impl By {
     async fn read(self, item: Item<'_>, id: usize) -> u64 {
         match self {
             Self::Cascade => declared(item, id).await,
-            Self::Tracked => tracked(item, id).await,
+            Self::Tracked | Self::TrackedByPattern => tracked(item, id).await,
             _ => self::item(item, id).await,
         }
     }
@@ -79,7 +80,7 @@ impl By {
     async fn peek(self, item: Item<'_>, id: usize) -> Option<u64> {
         match self {
             Self::Cascade => declared(item, id).peek().await,
-            Self::Tracked => tracked(item, id).peek().await,
+            Self::Tracked | Self::TrackedByPattern => tracked(item, id).peek().await,
             _ => self::item(item, id).peek().await,
         }
         .expect("the store is up")
@@ -92,7 +93,9 @@ impl By {
                 self::item(item, id).invalidate().await
             }
             Self::Tag => keylatch.invalidate_tag(Key::of("item-tag").part(&id)).await,
-            Self::Pattern => keylatch.invalidate_matching(&Pattern::of("item").part(&id)).await,
+            Self::Pattern | Self::TrackedByPattern => {
+                keylatch.invalidate_matching(&Pattern::of("item").part(&id)).await
+            }
             Self::Function => self::item(item, id).invalidate_all().await,
             Self::Clear => keylatch.clear().await,
         }
@@ -221,6 +224,7 @@ ways! {
     function: By::Function,
     cascade_declared: By::Cascade,
     cascade_tracked: By::Tracked,
+    cascade_tracked_by_pattern: By::TrackedByPattern,
     clear: By::Clear,
     refresh: By::Refresh,
 }

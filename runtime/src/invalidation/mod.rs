@@ -66,13 +66,14 @@ impl Invalidation {
     }
 
     fn slot(&mut self, home: Keylatch, key: &Key, hold_off: Option<Duration>) {
-        // Entries made from this one go first: whoever makes them anew then waits for, or makes, the new entry.
-        self.targets.push((home.clone(), Target::Key(stamp_of(key))));
+        // The slot goes before its stamp. In the other order, somebody could make a new stamp while the old value is still
+        // there, and store something made from that value under that stamp.
         let slot = match hold_off {
             Some(hold_off) => Target::HoldOff(key.clone(), hold_off),
             None => Target::Key(key.clone()),
         };
-        self.targets.push((home, slot));
+        self.targets.push((home.clone(), slot));
+        self.targets.push((home, Target::Key(stamp_of(key))));
     }
 
     /// The entries made from the one named `key`, not that one.

@@ -17,7 +17,8 @@ pub(crate) enum Target {
     Matching(FullPattern),
 }
 
-/// Carries out all of them: single keys in one command, patterns one after the other. Doing so twice does no harm.
+/// Carries out all of them: single keys in one command, in their order, patterns one after the other. Doing so twice does no
+/// harm. Slots are held off first, because their stamps, which must go after them, are among the single keys.
 pub(crate) async fn carry_out(store: &impl Store, targets: &[Target]) -> Result<()> {
     let keys: Vec<&Key> = targets
         .iter()
@@ -26,12 +27,15 @@ pub(crate) async fn carry_out(store: &impl Store, targets: &[Target]) -> Result<
             Target::HoldOff(..) | Target::Matching(_) => None,
         })
         .collect();
+    for target in targets {
+        if let Target::HoldOff(key, life) = target {
+            store.hold(&[key], &new_hold(), *life).await?;
+        }
+    }
     store.invalidate(&keys).await?;
     for target in targets {
-        match target {
-            Target::Key(_) => {}
-            Target::HoldOff(key, life) => drop(store.hold(&[key], &new_hold(), *life).await?),
-            Target::Matching(pattern) => drop(store.invalidate_matching(pattern).await?),
+        if let Target::Matching(pattern) = target {
+            store.invalidate_matching(pattern).await?;
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The embedded store: one process, no server, the same protocol.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::slot::{StampState, new_stamp};
 use super::{Claim, ClaimRequest, Guarded, Overlap, Slot, StampStates, Store, Values, Wake, Wakeups};
 use crate::clock::{self, Instant};
 use crate::error::Result;
-use crate::key::{FullPattern, Key, KeyBytes, entry_of};
+use crate::key::{FullPattern, Key, KeyBytes, entry_of, stamp_of};
 
 /// Slots and stamps live in a cache bounded in bytes; an evicted one is a miss, as everywhere. Locks live apart and are
 /// never evicted.
@@ -178,7 +178,12 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn read(&self, keys: &[&Key]) -> Result<Values> {
         let now = clock::now();
-        Ok(keys.iter().map(|key| self.live(&key.0, now).map(|entry| entry.value)).collect())
+        let mut values: Values = keys.iter().map(|_| None).collect();
+        // The slot comes first and is read last: an entry's stamp that is read with it is then never newer than the value.
+        for (value, key) in values.iter_mut().zip(keys).rev() {
+            *value = self.live(&key.0, now).map(|entry| entry.value);
+        }
+        Ok(values)
     }
 
     async fn read_watched(&self, keys: &[&Key], _wake: &Wake) -> Result<Values> {
@@ -244,9 +249,12 @@ impl Store for MemoryStore {
 
     async fn invalidate_matching(&self, pattern: &FullPattern) -> Result<u64> {
         let keys = self.entries.iter().map(|(key, _)| key);
-        let matching: Vec<Key> = keys.filter(|key| pattern.matches(entry_of(key))).map(Key).collect();
-        self.invalidate(&matching.iter().collect::<Vec<_>>()).await?;
-        Ok(matching.len() as u64)
+        let entries: HashSet<Key> =
+            keys.filter(|key| pattern.matches(entry_of(key))).map(|key| Key(entry_of(&key).into())).collect();
+        for entry in &entries {
+            self.invalidate(&[entry, &stamp_of(entry)]).await?;
+        }
+        Ok(entries.len() as u64)
     }
 
     async fn time_to_live(&self, key: &Key) -> Result<Option<Duration>> {

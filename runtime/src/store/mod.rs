@@ -58,7 +58,8 @@ pub(crate) enum Claim {
 ///
 /// Every future may be dropped at any await; what it was about to do then happened or did not, as after any crash.
 pub(crate) trait Store: Send + Sync {
-    /// Reads several keys in one go. Each value is one that the key had after the call began.
+    /// Reads several keys in one go. Each value is one that the key had after the call began, and the first key's is no
+    /// older than the others': an outer entry that depends on a stamp must not be made from a value from before it.
     fn read(&self, keys: &[&Key]) -> impl Future<Output = Result<Values>> + Send;
 
     /// The same, with the first key watched: a change of it after this read wakes `wake`.
@@ -97,7 +98,8 @@ pub(crate) trait Store: Send + Sync {
     /// Removes the key, if it still holds exactly `expected`.
     fn release(&self, key: &Key, expected: &[u8]) -> impl Future<Output = Result<Guarded>> + Send;
 
-    /// Removes the keys, except those that are held: nothing is stored under a hold, and it guards a write under way.
+    /// Removes the keys in their order, except those that are held: nothing is stored under a hold, and it guards a write
+    /// under way.
     fn invalidate(&self, keys: &[&Key]) -> impl Future<Output = Result<()>> + Send;
 
     /// Puts `hold` into the keys for `life`, or for longer where an older hold lasts longer. Tells for each key whether
@@ -109,7 +111,7 @@ pub(crate) trait Store: Send + Sync {
         life: Duration,
     ) -> impl Future<Output = Result<Vec<Overlap>>> + Send;
 
-    /// Invalidates the entries that match and the stamps of such entries; how many keys were found.
+    /// Invalidates the entries that match, each before its stamp, and the stamps of such entries; how many were found.
     /// Every matching key that was there when the call began is gone, or was set after it began, when it returns.
     fn invalidate_matching(&self, pattern: &FullPattern) -> impl Future<Output = Result<u64>> + Send;
 

@@ -1,5 +1,6 @@
 //! The protocol on a Redis server.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use super::slot::{StampState, new_stamp};
 use super::{Claim, ClaimRequest, Guarded, Overlap, StampStates, Store, Values, Wake};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{FullPattern, Key, entry_of};
+use crate::key::{FullPattern, Key, entry_of, stamp_of};
 use crate::script::{Lua, Scripts};
 
 /// How many keys one step of a scan looks at: a step takes well under a millisecond.
@@ -178,14 +179,18 @@ impl Store for RedisStore {
             let mut scan = redis::cmd("SCAN");
             scan.arg(&cursor).arg("MATCH").arg(&glob).arg("COUNT").arg(SCAN_COUNT);
             let (next, keys) = scanned(self.run("scan", &scan).await?)?;
-            let matching: Vec<Key> = keys
-                .into_iter()
-                .filter(|key| pattern.matches(entry_of(key)))
-                .map(|key| Key(key.as_slice().into()))
+            // An entry and its stamp may be found in different steps, and must go together, the entry first.
+            let entries: HashSet<Key> = keys
+                .iter()
+                .map(|key| entry_of(key))
+                .filter(|entry| pattern.matches(entry))
+                .map(|entry| Key(entry.into()))
                 .collect();
-            let matching: Vec<&Key> = matching.iter().collect();
-            self.invalidate(&matching).await?;
-            found += matching.len() as u64;
+            let stamps: Vec<Key> = entries.iter().map(stamp_of).collect();
+            let pairs: Vec<&Key> =
+                entries.iter().zip(&stamps).flat_map(|(entry, stamp)| [entry, stamp]).collect();
+            self.invalidate(&pairs).await?;
+            found += entries.len() as u64;
             if next == b"0" {
                 return Ok(found);
             }
