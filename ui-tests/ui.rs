@@ -1,5 +1,6 @@
 //! What must not compile, with the very words that rustc prints, and what must. See `README.md`.
 
+use std::io::Write as _;
 use std::process::Command;
 
 /// The compiler whose words the `.stderr` files hold. Another one may word the same mistake differently.
@@ -14,10 +15,17 @@ fn what_must_compile() {
 fn what_must_not_compile() {
     let version = rustc_version();
     if !version.starts_with(&format!("rustc {WORDED_BY}")) {
-        eprintln!("SKIPPED: the `.stderr` files are those of rustc {WORDED_BY}x, and this is {version}");
+        // Not by `eprintln!`, which is only shown when a test fails.
+        let why = format!("the `.stderr` files are those of rustc {WORDED_BY}x, and this is {version}");
+        writeln!(std::io::stderr(), "what_must_not_compile is SKIPPED: {why}").expect("stderr is open");
         return;
     }
     trybuild::TestCases::new().compile_fail("fail/*/*.rs");
+}
+
+#[tokio::test]
+async fn what_runs_in_a_crate_of_edition_2021() {
+    keylatch_edition_2021::check().await;
 }
 
 fn rustc_version() -> String {

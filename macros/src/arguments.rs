@@ -1,6 +1,6 @@
 //! Syntax of an attribute's arguments: `name = value`, `name(..)`, `name`, and calls. Meaning is left to the values.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::discouraged::Speculative;
@@ -33,6 +33,16 @@ pub(crate) struct Given<T> {
     pub(crate) value: Option<T>,
 }
 
+/// The options that misspelt ones were most likely meant for: none of them is missing.
+pub(crate) struct Misspelt(Vec<&'static str>);
+
+impl Misspelt {
+    /// Whether one of `options` was meant.
+    pub(crate) fn any(&self, options: &[&str]) -> bool {
+        self.0.iter().any(|meant| options.contains(meant))
+    }
+}
+
 /// What follows the name of an option.
 pub(crate) enum Value {
     /// `name`
@@ -60,7 +70,10 @@ impl Arguments {
         let parser = |input: ParseStream<'_>| {
             while !input.is_empty() {
                 diagnostics.ok(arguments.parse_one(input, grammar));
-                skip_to_comma(input)?;
+                // Without a comma, what looks like an option is one.
+                if !is_option(input) {
+                    take_to_comma(input)?;
+                }
                 input.parse::<Option<Token![,]>>()?;
             }
             Ok(())
@@ -113,14 +126,19 @@ impl Arguments {
     }
 
     /// Reports the options that nothing took.
-    pub(crate) fn finish(self, diagnostics: &mut Diagnostics) {
+    pub(crate) fn finish(self, diagnostics: &mut Diagnostics) -> Misspelt {
+        let mut misspelt = Misspelt(Vec::new());
         for (name, _) in &self.options {
-            let remedy = did_you_mean(&name.to_string(), self.known.iter().copied()).map_or_else(
-                || format!("the options are {}", list(self.known.iter().copied())),
-                |similar| format!("did you mean `{similar}`?"),
-            );
+            let similar = did_you_mean(&name.to_string(), self.known.iter().copied());
+            let remedy = match (similar, self.known.as_slice()) {
+                (Some(similar), _) => format!("did you mean `{similar}`?"),
+                (None, [only]) => format!("the only option is `{only}`"),
+                (None, known) => format!("the options are {}", list(known.iter().copied())),
+            };
             diagnostics.error(name.span(), format!("unknown option `{name}`; {remedy}"));
+            misspelt.0.extend(similar);
         }
+        misspelt
     }
 }
 
@@ -135,10 +153,17 @@ impl Value {
         {
             return Ok(Self::Type(ty));
         }
-        match parse_whole(input) {
-            Some(expr) => Ok(Self::Expr(expr)),
-            None => input.parse().map(Self::Expr),
+        let start = input.fork();
+        let value = input.parse().map(Self::Expr);
+        // `1h 30m`
+        if start.peek(syn::LitInt) && input.peek(syn::Lit) {
+            let tokens: Vec<TokenTree> = take_to_comma(&start)?;
+            let text = tokens.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            let message = format!("put quotes around it: `\"{text}\"`");
+            take_to_comma(input)?;
+            return Err(syn::Error::new_spanned(quote!(#(#tokens)*), message));
         }
+        value
     }
 
     /// The expression behind `=`, without the invisible group that a fragment of `macro_rules!` comes in.
@@ -216,13 +241,19 @@ fn parse_whole<T: Parse>(input: ParseStream<'_>) -> Option<T> {
     })
 }
 
+fn is_option(input: ParseStream<'_>) -> bool {
+    input.peek(Ident::peek_any)
+        && (input.peek2(Token![=]) && !input.peek2(Token![==]) || input.peek2(syn::token::Paren))
+}
+
 fn ends(input: ParseStream<'_>) -> syn::Result<()> {
     if input.is_empty() || input.peek(Token![,]) { Ok(()) } else { Err(input.error("expected `,`")) }
 }
 
-fn skip_to_comma(input: ParseStream<'_>) -> syn::Result<()> {
+fn take_to_comma(input: ParseStream<'_>) -> syn::Result<Vec<TokenTree>> {
+    let mut tokens = Vec::new();
     while !input.is_empty() && !input.peek(Token![,]) {
-        input.parse::<proc_macro2::TokenTree>()?;
+        tokens.push(input.parse()?);
     }
-    Ok(())
+    Ok(tokens)
 }

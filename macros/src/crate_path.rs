@@ -1,11 +1,12 @@
 //! Where generated code finds the runtime: `::keylatch`, or what `crate = ..` says.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Expr, Path, parse_quote};
 
 use crate::arguments::{FromValue, Value};
 use crate::diagnostics::Diagnostics;
+use crate::hygiene::placed_at;
 
 /// An absolute path to the runtime crate, so that no module of the user's can stand in for it.
 pub(crate) struct CratePath(Path);
@@ -14,6 +15,11 @@ impl CratePath {
     /// The module that holds everything generated code may name.
     pub(crate) fn private(&self) -> TokenStream {
         quote!(#self::__private)
+    }
+
+    /// The same for code whose errors are reported at `place`.
+    pub(crate) fn private_at(&self, place: Span) -> TokenStream {
+        placed_at(place, self.private())
     }
 }
 

@@ -53,7 +53,7 @@ impl ToTokens for Function {
 }
 
 /// Braces around `tokens` that have the span of `model`: errors about a missing value point there.
-fn braces_like(model: &Group, tokens: TokenStream) -> Group {
+pub(crate) fn braces_like(model: &Group, tokens: TokenStream) -> Group {
     let mut braces = Group::new(model.delimiter(), tokens);
     braces.set_span(model.span());
     braces

@@ -1,11 +1,11 @@
 //! Pieces that the shims of all attributes share.
 
 use proc_macro2::{Group, Ident, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::Expr;
 
 use crate::crate_path::CratePath;
-use crate::hygiene::{generated_at, local};
+use crate::hygiene::{ends, generated_at, local};
 use crate::signature::Output;
 
 /// A block whose value tells the runtime which function this is: one static for each, whatever its type parameters.
@@ -25,24 +25,34 @@ pub(crate) fn function(krate: &CratePath, name: &Ident) -> TokenStream {
 /// The instance that serves: the global one, or the one that `using` names.
 pub(crate) fn home(krate: &CratePath, using: Option<&Expr>) -> TokenStream {
     let private = krate.private();
-    using.map_or_else(|| quote!(#private::global()), |expr| quote!(#private::home(&(#expr))))
+    let Some(expr) = using else { return quote!(#private::global()) };
+    // Without a name of ours in it, an error about its type is reported at the expression.
+    let place = ends(expr.to_token_stream()).0;
+    let private = krate.private_at(place);
+    quote_spanned!(place=> #private::home(&(#expr)))
 }
 
-/// A statement that does not compile when a return type that is no `Result` by its name is an alias of one. Its errors
-/// would be stored like values.
-pub(crate) fn alias_check(krate: &CratePath, output: &Output) -> TokenStream {
+/// A reference to the value of an expression, so that errors about its type are reported at the expression.
+pub(crate) fn reference(expr: &Expr) -> TokenStream {
+    let place = ends(expr.to_token_stream()).0;
+    quote_spanned!(place=> &#expr)
+}
+
+/// What the return type is in truth, if it is no `Result` by its name: one under another name is told apart, for its
+/// errors would pass for values. Every method of the answer has the type as its last argument, and does not compile then.
+pub(crate) fn kind(krate: &CratePath, output: &Output) -> Option<TokenStream> {
     if !output.shape.is_infallible() {
-        return TokenStream::new();
+        return None;
     }
-    let shape = quote!(#krate::__private::shape);
+    let place = output.span;
+    let private = krate.private_at(place);
     let ty = &output.ty;
-    let check = quote_spanned! {generated_at(output.span)=>
-        #shape::require_plain({
-            use #shape::{ViaOther as _, ViaResult as _};
-            (&#shape::Probe::<#ty>::new()).kind()
-        })
-    };
-    quote!(#check;)
+    Some(quote_spanned! {generated_at(place)=>
+        {
+            use #private::shape::{ViaOther as _, ViaResult as _};
+            (&#private::shape::Probe::<#ty>::new()).kind()
+        }
+    })
 }
 
 /// The block of a closure that runs the user's body. Bound to a variable of the return type, a wrong value is reported

@@ -47,7 +47,10 @@ impl Bindings {
         if names.is_empty() {
             return "the function has no parameters".to_owned();
         }
-        format!("the parameters are {}", list(names.iter().map(String::as_str)))
+        match names.as_slice() {
+            [only] => format!("the only parameter is `{only}`"),
+            names => format!("the parameters are {}", list(names.iter().map(String::as_str))),
+        }
     }
 }
 
@@ -75,27 +78,26 @@ impl<'ast> Visit<'ast> for Collector<'_> {
 pub(crate) fn check_wrappable(name: &str, signature: &Signature, diagnostics: &mut Diagnostics) {
     if signature.asyncness.is_none() {
         let function = &signature.ident;
-        diagnostics.error(
-            signature.fn_token.span,
-            format!("`#[{name}]` goes on an `async fn`; write `async fn {function}`"),
-        );
-    }
-    if let Some(constness) = &signature.constness {
-        diagnostics.error_on(constness, format!("`#[{name}]` cannot go on a `const fn`"));
+        // No function is both, so a constant one is one mistake.
+        let place = signature.constness.as_ref().map_or(signature.fn_token.span, |constness| constness.span);
+        diagnostics.error(place, format!("`#[{name}]` goes on an `async fn`; write `async fn {function}`"));
     }
     if let Safety::Unsafe(token) = &signature.safety {
         diagnostics
             .error_on(token, format!("`#[{name}]` cannot go on an `unsafe fn`; wrap it in a safe one"));
     }
     if let Some(abi) = &signature.abi {
-        diagnostics.error_on(abi, format!("`#[{name}]` cannot go on an `extern fn`"));
+        diagnostics
+            .error_on(abi, format!("`#[{name}]` cannot go on an `extern fn`; call one of its own from it"));
     }
     if let Some(variadic) = &signature.variadic {
-        diagnostics.error_on(variadic, format!("`#[{name}]` cannot go on a variadic function"));
+        diagnostics.error_on(
+            variadic,
+            format!("`#[{name}]` cannot go on a variadic function; call one of its own from it"),
+        );
     }
     if let Some(token) = find_impl_trait(&signature.output) {
-        diagnostics
-            .error(token, "`impl Trait` in the return type has no name to store it under; name the type");
+        diagnostics.error(token, "`impl Trait` in the return type hides which type it is; name the type");
     }
 }
 

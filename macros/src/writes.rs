@@ -137,10 +137,10 @@ pub(crate) fn emit(writes: &[Write], krate: &CratePath) -> TokenStream {
         return quote!(|_| {});
     }
     let key = local("key");
-    let private = krate.private();
     let steps = writes.iter().map(|write| match write {
         Write::Literal(text) => quote!(#key.literal(#text);),
         Write::Part(root, fields) => {
+            let private = krate.private_at(root.span());
             let part = quote_spanned!(generated_at(root.span())=> #private::part(#key, &#root #(.#fields)*));
             quote!(#part;)
         }

@@ -1,7 +1,6 @@
 //! The crate that users depend on; its documentation is the README.
 
 #![doc = include_str!("../README.md")]
-
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Lets this crate's own tests and doctests use the macros, which name the crate from outside.

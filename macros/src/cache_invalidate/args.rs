@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use syn::Expr;
 
-use crate::arguments::{Arguments, Given, Grammar};
+use crate::arguments::{Arguments, Given, Grammar, Misspelt};
 use crate::crate_path::CratePath;
 use crate::diagnostics::Diagnostics;
 use crate::value::{Choice, Template};
@@ -17,12 +17,13 @@ pub(crate) struct Args {
     pub(crate) condition: Option<Given<Expr>>,
     pub(crate) using: Option<Given<Expr>>,
     pub(crate) krate: Option<Given<CratePath>>,
+    pub(crate) misspelt: Misspelt,
 }
 
 impl Args {
     pub(crate) fn parse(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Self {
         let mut arguments = Arguments::parse(tokens, Grammar::OptionsAndCalls, diagnostics);
-        let args = Self {
+        Self {
             calls: std::mem::take(&mut arguments.positional),
             tags: arguments.take("tags", diagnostics),
             patterns: arguments.take("patterns", diagnostics),
@@ -30,9 +31,8 @@ impl Args {
             condition: arguments.take("if", diagnostics),
             using: arguments.take("using", diagnostics),
             krate: arguments.take("crate", diagnostics),
-        };
-        arguments.finish(diagnostics);
-        args
+            misspelt: arguments.finish(diagnostics),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! The shim of `#[cache_invalidate]`: the function as it was, its body handed to the runtime with what to invalidate.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 
 use super::args::When;
 use super::model::{Action, Model, Step};
 use crate::crate_path::CratePath;
-use crate::hygiene::local;
+use crate::hygiene::{generated_at, local};
 use crate::item::Function;
 use crate::{mention, shim, writes};
 
@@ -20,7 +20,9 @@ pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
     let invalidation = local("invalidation");
     let function = shim::function(krate, &signature.ident);
     let home = shim::home(krate, model.using.as_ref());
-    let alias_check = shim::alias_check(krate, &model.output);
+    let place = model.output.span;
+    let alias_check = shim::kind(krate, &model.output)
+        .map(|kind| quote_spanned!(generated_at(place)=> #kind.check::<#ty>();));
     let before = model.steps.iter().filter(|step| step.result.is_none()).map(|step| statement(step, krate));
     let when = match model.when {
         When::After => quote!(After),
@@ -66,7 +68,10 @@ fn later(model: &Model) -> TokenStream {
 fn statement(step: &Step, krate: &CratePath) -> TokenStream {
     let invalidation = local("invalidation");
     match &step.action {
-        Action::Call(call) => quote!(#invalidation.call(&#call);),
+        Action::Call(call) => {
+            let call = shim::reference(call);
+            quote!(#invalidation.call(#call);)
+        }
         Action::OnlyIf(condition) => quote!(#invalidation.only_if(#condition);),
         Action::Tag(tag) => {
             let write = writes::emit(tag, krate);

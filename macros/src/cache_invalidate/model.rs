@@ -41,7 +41,8 @@ impl Model {
     pub(crate) fn new(args: Args, function: &Function, diagnostics: &mut Diagnostics) -> Self {
         let signature = &function.signature;
         check_wrappable("cache_invalidate", signature, diagnostics);
-        if args.calls.is_empty() && args.tags.is_none() && args.patterns.is_none() {
+        let named = !args.calls.is_empty() || args.tags.is_some() || args.patterns.is_some();
+        if !named && !args.misspelt.any(&["tags", "patterns"]) {
             diagnostics.error(
                 Span::call_site(),
                 "nothing to invalidate; name a call, a tag or a pattern, as in `product(db, id)` or `tags = [\"shop:{shop}\"]`",

@@ -52,6 +52,8 @@ fn mistakes_name_their_remedy() {
     mistakes("product, 3", item, &["call it with the arguments", "name an entry"]);
     mistakes("f(id), when = befor", item, &["`when` is one of `after`, `around`"]);
     mistakes("f(id), tag = [\"a\"]", item, &["did you mean `tags`?"]);
+    mistakes("tag = [\"a\"]", item, &["did you mean `tags`?"]);
+    mistakes("f(id) tags = [\"a\"]", item, &["expected `,`"]);
     mistakes("patterns = [\"*\"]", item, &["would match everything"]);
     mistakes("patterns = [\"a:*\"], when = around", item, &["a pattern cannot be held ahead of the write"]);
     mistakes(

@@ -4,9 +4,10 @@ use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
 use syn::{Expr, Type};
 
-use crate::arguments::{Arguments, FromValue, Given, Grammar, Value};
+use crate::arguments::{Arguments, FromValue, Given, Grammar, Misspelt, Value};
 use crate::crate_path::CratePath;
 use crate::diagnostics::{Diagnostics, did_you_mean, list};
+use crate::hygiene::ends;
 use crate::value::{Calls, Duration, Flag, Fraction, Names, OrOff, Switch, Template};
 
 /// The options, each as it was given.
@@ -29,12 +30,13 @@ pub(crate) struct Args {
     pub(crate) track: Option<Given<Switch>>,
     pub(crate) using: Option<Given<Expr>>,
     pub(crate) krate: Option<Given<CratePath>>,
+    pub(crate) misspelt: Misspelt,
 }
 
 impl Args {
     pub(crate) fn parse(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Self {
         let mut arguments = Arguments::parse(tokens, Grammar::Options, diagnostics);
-        let args = Self {
+        Self {
             key: arguments.take("key", diagnostics),
             ttl: arguments.take("ttl", diagnostics),
             skip: arguments.take("skip", diagnostics),
@@ -53,15 +55,17 @@ impl Args {
             track: arguments.take("track", diagnostics),
             using: arguments.take("using", diagnostics),
             krate: arguments.take("crate", diagnostics),
-        };
-        arguments.finish(diagnostics);
-        args
+            misspelt: arguments.finish(diagnostics),
+        }
     }
 }
 
 /// How values are written: one of ours by its name, or a type of the user's.
 pub(crate) enum Codec {
-    Named(&'static str),
+    /// What is written if nothing is said.
+    Default,
+    /// The name of the type, at the place of the word.
+    Named(Ident),
     Own(Box<Type>),
 }
 
@@ -75,7 +79,7 @@ impl FromValue for Codec {
         if let Some(word) = &word
             && let Some((_, ty)) = CODECS.iter().find(|(known, _)| known == word)
         {
-            return Some(Self::Named(ty));
+            return Some(Self::Named(Ident::new(ty, ends(value.to_token_stream()).0)));
         }
         let known = || CODECS.iter().map(|(word, _)| *word);
         // Types have capitals, so a small letter is meant as one of the words.

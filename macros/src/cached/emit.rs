@@ -1,6 +1,6 @@
 //! The shim of `#[cached]`: a function that returns a handle, built from a plan and the body.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Expr;
 
@@ -8,44 +8,79 @@ use super::args::Codec;
 use super::key::Key;
 use super::model::{Model, Settings};
 use crate::crate_path::CratePath;
-use crate::hygiene::{generated_at, local};
-use crate::item::Function;
+use crate::hygiene::{ends, generated_at, local, placed_at};
+use crate::item::{Function, braces_like};
+use crate::signature::Output;
 use crate::value::OrOff;
 use crate::{mention, shim, writes};
 
 pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
-    let Function { attributes, visibility, signature, body } = function;
-    let body = shim::body(&model.output, body);
-    let (name, inputs) = (&signature.ident, &signature.inputs);
-    let (generics, where_clause) = (&signature.generics, &signature.generics.where_clause);
     let krate = &model.krate;
     let private = krate.private();
-    let output = &model.output;
-    let (ty, value, shape) = (&output.ty, &output.value, output.shape);
-
     let plan = local("plan");
-    let function = shim::function(krate, name);
+    let name = shim::function(krate, &function.signature.ident);
     let home = shim::home(krate, model.using.as_ref());
     let steps = steps(model);
-    let alias_check = shim::alias_check(krate, output);
-    let codec = codec(model);
-    let verdict = verdict(model);
+    let call = call(function, krate, &model.output, [quote!(#plan), codec(model), verdict(model)]);
+    let body = quote! {
+        let #plan = #private::Plan::new(#name, #home) #(#steps)*;
+        #call
+    };
+    handle_returning(function, krate, &model.output, body)
+}
 
+/// What stands in for a function whose attribute is wrong: its callers compile, and only the mistake is reported.
+pub(crate) fn stand_in(
+    function: &Function,
+    krate: &CratePath,
+    output: &Output,
+    probes: &TokenStream,
+) -> TokenStream {
+    let private = krate.private();
+    let nothing = quote!(#private::missing());
+    let call = call(function, krate, output, [nothing.clone(), nothing, quote!(#private::always)]);
+    handle_returning(function, krate, output, quote!(#probes #call))
+}
+
+/// The function with another body, which makes a handle.
+fn handle_returning(
+    function: &Function,
+    krate: &CratePath,
+    output: &Output,
+    body: TokenStream,
+) -> TokenStream {
+    let Function { attributes, visibility, signature, body: old } = function;
+    let syn::Signature { fn_token, ident, generics, inputs, .. } = signature;
+    let where_clause = &generics.where_clause;
+    let (ty, value) = (&output.ty, &output.value);
+    // Spans of the user's, so that rustc shows the signature where it speaks of the function.
+    let krate = placed_at(output.span, krate.to_token_stream());
+    let result =
+        quote_spanned!(generated_at(output.span)=> -> impl #krate::CachedCall<Output = #ty, Value = #value>);
+    let body = braces_like(old, body);
     // A trait may declare the function as `async fn`, which the handle refines. In an inherent `impl` nothing is refined.
     quote! {
         #[allow(refining_impl_trait)]
         #(#attributes)*
-        #visibility fn #name #generics (#inputs) -> impl #krate::CachedCall<Output = #ty, Value = #value> #where_clause {
-            let #plan = #private::Plan::new(#function, #home) #(#steps)*;
-            #alias_check
-            #private::call::<#private::shape::#shape, #ty, _, _, _, _>(
-                #plan,
-                #codec,
-                #verdict,
-                async move || -> #ty #body,
-            )
-        }
+        #visibility #fn_token #ident #generics (#inputs) #result #where_clause #body
     }
+}
+
+/// The handle, made from a plan, a codec and a verdict.
+fn call(
+    function: &Function,
+    krate: &CratePath,
+    output: &Output,
+    [plan, codec, verdict]: [TokenStream; 3],
+) -> TokenStream {
+    // Reported at the return type: it is what a bound on the value can be unmet by.
+    let private = krate.private_at(output.span);
+    let (ty, shape) = (&output.ty, output.shape);
+    let place = Span::call_site().located_at(output.span);
+    let body = shim::body(output, &function.body);
+    let arguments = quote!(#plan, #codec, #verdict, async move || -> #ty #body);
+    let shape = placed_at(place, quote!(#shape));
+    quote_spanned!(place=> #private::call::<#private::shape::#shape, _, _, _, _, _>(#arguments))
 }
 
 /// The calls that complete the plan.
@@ -55,7 +90,10 @@ fn steps(model: &Model) -> Vec<TokenStream> {
         let write = writes::emit(tag, krate);
         quote!(.tag(#write))
     });
-    let depends_on = model.depends_on.iter().map(|call| quote!(.depends_on(&#call)));
+    let depends_on = model.depends_on.iter().map(|call| {
+        let call = shim::reference(call);
+        quote!(.depends_on(#call))
+    });
     std::iter::once(key(&model.key, krate))
         .chain(tags)
         .chain(depends_on)
@@ -105,55 +143,82 @@ fn settings(settings: &Settings, krate: &CratePath) -> Vec<TokenStream> {
     calls
 }
 
-/// Reported at the return type, which is what cannot be written when it does not compile.
+/// The codec, reported at what it cannot store; one of the user's is reported at its name.
 fn codec(model: &Model) -> TokenStream {
-    let private = model.krate.private();
-    let payload = &model.output.payload;
-    let codec = match &model.codec {
-        Codec::Named(name) => {
-            let name = quote::format_ident!("{name}");
-            quote!(#private::codecs::#name)
+    let Model { krate, output, .. } = model;
+    let private = krate.private();
+    let payload = &output.payload;
+    let (first, last) = ends(payload.to_token_stream());
+    let (import, codec) = match &model.codec {
+        Codec::Default => {
+            let path = placed_at(first, quote!(#private::codecs::));
+            let name = placed_at(last, quote!(MessagePack));
+            (None, quote!(#path #name))
         }
-        Codec::Own(ty) => ty.to_token_stream(),
+        // By another name, which is the place of one error, and the import that of another: the feature may be missing.
+        Codec::Named(name) => {
+            let private = krate.private_at(name.span());
+            // Obscure, for the payload's type is looked up beside it.
+            let codec = Ident::new("__Codec", generated_at(first));
+            (Some(quote_spanned!(name.span()=> use #private::codecs::#name as #codec;)), quote!(#codec))
+        }
+        Codec::Own(ty) => (None, ty.to_token_stream()),
     };
-    quote_spanned!(generated_at(model.output.span)=> #private::codec::<#codec, #payload>())
+    let private = krate.private_at(first);
+    let maker = shim::kind(krate, output).map_or_else(|| quote!(#private::), |kind| quote!(#kind.));
+    let call = quote_spanned!(generated_at(first)=> #maker codec::<#codec, #payload>());
+    import.map_or(call.clone(), |import| quote!({ #import #call }))
 }
 
 /// What becomes of a value: whether it is stored, and for how long.
 fn verdict(model: &Model) -> TokenStream {
-    let private = model.krate.private();
+    let krate = &model.krate;
+    let private = krate.private();
     if model.cache_if.is_none() && model.ttl_from.is_none() {
         return quote!(#private::always);
     }
     let value = local("value");
     let ty = &model.output.value;
-    let store = model.cache_if.as_ref().map_or_else(|| quote!(true), |expr| ask(expr, &private));
+    let store = model.cache_if.as_ref().map_or_else(
+        || quote!(true),
+        |expr| {
+            if !is_function(expr) {
+                return about_result(expr);
+            }
+            let place = ends(expr.to_token_stream()).0;
+            let private = krate.private_at(place);
+            quote_spanned!(generated_at(place)=> #private::accepts(#value, #expr))
+        },
+    );
     let ttl = model.ttl_from.as_ref().map_or_else(
         || quote!(#private::Option::None),
         |expr| {
-            let answer = ask(expr, &private);
-            quote!(#private::Into::<#private::Option<#private::Duration>>::into(#answer))
+            let place = ends(expr.to_token_stream()).0;
+            let private = krate.private_at(place);
+            if is_function(expr) {
+                return quote_spanned!(generated_at(place)=> #private::life_by(#value, #expr));
+            }
+            let answer = about_result(expr);
+            quote_spanned!(generated_at(place)=> #private::life(#answer))
         },
     );
     quote!(move |#value: &#ty| #private::Verdict { store: #store, ttl: #ttl })
 }
 
-/// The answer of an expression about the value: of a function that takes it, or of an expression that names `result`.
-fn ask(expr: &Expr, private: &TokenStream) -> TokenStream {
-    let value = local("value");
-    let function = match crate::arguments::peel(expr) {
+/// Whether an expression about the value is a function that takes it. Otherwise it may name `result`.
+fn is_function(expr: &Expr) -> bool {
+    match crate::arguments::peel(expr) {
         Expr::Closure(_) => true,
         Expr::Path(path) => !path.path.is_ident("result"),
         _ => false,
+    }
+}
+
+/// An expression in which `result` is the value.
+fn about_result(expr: &Expr) -> TokenStream {
+    let Some(result) = mention::find(expr.to_token_stream(), "result") else {
+        return expr.to_token_stream();
     };
-    if function {
-        return quote!(#private::ask(#value, #expr));
-    }
-    match mention::find(expr.to_token_stream(), "result") {
-        Some(result) => {
-            let bind = mention::bind(&result, &value);
-            quote!({ #bind #expr })
-        }
-        None => expr.to_token_stream(),
-    }
+    let bind = mention::bind(&result, &local("value"));
+    quote!({ #bind #expr })
 }

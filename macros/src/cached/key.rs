@@ -10,7 +10,7 @@ use syn::{FnArg, GenericParam, Signature};
 use crate::arguments::{Given, value};
 use crate::diagnostics::{Diagnostics, did_you_mean};
 use crate::signature::Bindings;
-use crate::value::{Flag, Names, Template};
+use crate::value::{Names, Template};
 use crate::writes::{Scope, Write, resolve};
 
 /// A key that every argument affects, but for those that the user said do not.
@@ -25,7 +25,7 @@ impl Key {
     pub(crate) fn new(
         template: Option<Given<Template>>,
         skip: Option<Given<Names>>,
-        skip_all: Option<&Given<Flag>>,
+        all_skipped: bool,
         bindings: &Bindings,
         signature: &Signature,
         diagnostics: &mut Diagnostics,
@@ -37,10 +37,7 @@ impl Key {
             .flat_map(Template::placeholders)
             .map(|placeholder| placeholder.root.as_str())
             .collect();
-        if let (Some(skip), Some(_)) = (&skip, skip_all) {
-            diagnostics.error(skip.name.span(), "`skip_all` skips these too; keep one of the two");
-        }
-        let skipped = Skipped::new(skip, skip_all.is_some(), bindings, &named, diagnostics);
+        let skipped = Skipped::new(skip, all_skipped, bindings, &named, diagnostics);
 
         let mut writes = match &template {
             Some(template) => resolve(template, Scope { bindings, result: false }, diagnostics)?,

@@ -45,11 +45,16 @@ const STORES_NOTHING: &str = "would store nothing; give it a length, or remove `
 impl Model {
     pub(crate) fn new(args: Args, function: &Function, diagnostics: &mut Diagnostics) -> Option<Self> {
         let signature = &function.signature;
-        check_wrappable("cached", signature, diagnostics);
-        check_neighbours(&function.attributes, diagnostics);
         let output = Output::of(signature);
-        check_output(&output, &args, diagnostics);
-        if args.ttl.is_none() && args.ttl_from.is_none() {
+        check_function(function, &output, diagnostics);
+        if let Some(negative_ttl) = &args.negative_ttl
+            && !output.shape.is_optional()
+        {
+            let message = "`negative_ttl` is for functions that return an `Option`; remove it";
+            diagnostics.error(negative_ttl.name.span(), message);
+        }
+        let misspelt = &args.misspelt;
+        if args.ttl.is_none() && args.ttl_from.is_none() && !misspelt.any(&["ttl", "ttl_from"]) {
             diagnostics.error(
                 Span::call_site(),
                 "`ttl` is missing; say how long an entry lives, as in `ttl = \"1h\"`",
@@ -57,7 +62,11 @@ impl Model {
         }
 
         let bindings = Bindings::of(signature, diagnostics);
-        let key = Key::new(args.key, args.skip, args.skip_all.as_ref(), &bindings, signature, diagnostics);
+        if let (Some(skip), Some(_)) = (&args.skip, &args.skip_all) {
+            diagnostics.error(skip.name.span(), "`skip_all` skips these too; keep one of the two");
+        }
+        let all_skipped = args.skip_all.is_some() || misspelt.any(&["skip", "skip_all"]);
+        let key = Key::new(args.key, args.skip, all_skipped, &bindings, signature, diagnostics);
         let scope = Scope { bindings: &bindings, result: false };
         let tags = value(args.tags).unwrap_or_default();
         let tags = tags.iter().filter_map(|tag| resolve(tag, scope, diagnostics)).collect();
@@ -90,12 +99,19 @@ impl Model {
             tags,
             depends_on: value(args.depends_on).map_or_else(Vec::new, |Calls(calls)| calls),
             settings,
-            codec: value(args.codec).unwrap_or(Codec::Named("MessagePack")),
+            codec: value(args.codec).unwrap_or(Codec::Default),
             cache_if: value(args.cache_if),
             ttl_from: value(args.ttl_from),
             output,
         })
     }
+}
+
+/// What does not depend on the options.
+pub(super) fn check_function(function: &Function, output: &Output, diagnostics: &mut Diagnostics) {
+    check_wrappable("cached", &function.signature, diagnostics);
+    check_neighbours(&function.attributes, diagnostics);
+    check_output(output, diagnostics);
 }
 
 /// A cached function is no `async fn` any more, so what wraps one must have been expanded before.
@@ -115,7 +131,7 @@ fn check_neighbours(attributes: &[Attribute], diagnostics: &mut Diagnostics) {
     }
 }
 
-fn check_output(output: &Output, args: &Args, diagnostics: &mut Diagnostics) {
+fn check_output(output: &Output, diagnostics: &mut Diagnostics) {
     if output.is_nothing() {
         diagnostics.error(output.span, "there is nothing to cache; return a value");
     }
@@ -123,12 +139,6 @@ fn check_output(output: &Output, args: &Args, diagnostics: &mut Diagnostics) {
     borrows.visit_type(&output.value);
     if let Some((span, instead)) = borrows.0 {
         diagnostics.error(span, format!("a cached value must own its data; {instead}"));
-    }
-    if let Some(negative_ttl) = &args.negative_ttl
-        && !output.shape.is_optional()
-    {
-        let message = "`negative_ttl` is for functions that return an `Option`; remove it";
-        diagnostics.error(negative_ttl.name.span(), message);
     }
 }
 

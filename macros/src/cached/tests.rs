@@ -127,6 +127,35 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn one_mistake_is_one_error() {
+    mistakes(
+        r#"key = "user:{id}", tll = "1h", skp(db, lang)"#,
+        &["did you mean `ttl`?", "did you mean `skip`?"],
+    );
+    mistakes(r#"key = "user:{id}", ttl = "1h", skip(db), skipp(lang)"#, &["did you mean `skip`?"]);
+    mistakes("ttl_form = result.life, skip(db)", &["did you mean `ttl_from`?"]);
+    mistakes(r#"skip(db) ttl = "1h" track = on"#, &["expected `,`", "expected `,`"]);
+    mistakes("ttl = 1h 30m, skip(db)", &["put quotes around it: `\"1h 30m\"`"]);
+    mistakes_on(
+        "const fn f() -> u8 { 0 }",
+        r#"ttl = "1h""#,
+        &["`#[cached]` goes on an `async fn`; write `async fn f`"],
+    );
+}
+
+#[test]
+fn callers_of_a_mistake_are_given_a_handle() {
+    let handle = |arguments, item| expansion(expand, arguments, item).contains("CachedCall");
+    assert!(handle("ttl = 60", ITEM));
+    assert!(handle("ttl = 60, crate = ::other", ITEM));
+    // Where one would be a mistake of its own.
+    assert!(!handle("ttl = 60, crate = other", ITEM));
+    assert!(!handle("ttl = 60", "fn f() -> u8 { 0 }"));
+    assert!(!handle("ttl = 60", "#[with_lock] async fn f() -> Result<u8, E> { Ok(0) }"));
+    assert!(!handle("ttl = 60", "async fn f(name: &str) -> &str { name }"));
+}
+
+#[test]
 fn every_argument_affects_the_key() {
     mistakes(
         r#"key = "user:{id}", ttl = "1h", skip(db)"#,
@@ -166,7 +195,10 @@ fn unknown_placeholders() {
 #[test]
 fn functions_that_cannot_be_cached() {
     let ttl = r#"ttl = "1h""#;
-    mistakes_on("struct X;", ttl, &["`#[cached]` goes on an `async fn` with a body"]);
+    mistakes_on("struct X;", ttl, &["`#[cached]` goes on an `async fn` with a body; remove it"]);
+    mistakes_on("impl X { async fn f(&self) -> u8 { 0 } }", ttl, &["put it on the methods"]);
+    mistakes_on("trait X { async fn f(&self) -> u8; }", ttl, &["put it on the methods of an `impl`"]);
+    mistakes_on("async fn f(&self) -> u8;", ttl, &["put it on the method of an `impl`"]);
     mistakes_on("fn f() -> u8 { 0 }", ttl, &["`#[cached]` goes on an `async fn`; write `async fn f`"]);
     mistakes_on("async unsafe extern \"C\" fn f() -> u8 { 0 }", ttl, &["`unsafe fn`", "`extern fn`"]);
     mistakes_on("async fn f() {}", ttl, &["there is nothing to cache"]);

@@ -1,13 +1,13 @@
 //! The implementation of `KeyPart` for a struct or an enum.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Fields, GenericParam, Index, Member, Variant, WherePredicate, parse_quote};
 
 use crate::crate_path::CratePath;
-use crate::hygiene::{generated_at, local};
+use crate::hygiene::{generated_at, local, placed_at};
 
 pub(crate) fn emit(input: &DeriveInput, krate: &CratePath) -> TokenStream {
     let name = &input.ident;
@@ -53,6 +53,7 @@ fn structure(fields: &Fields, krate: &CratePath) -> TokenStream {
         && unnamed.unnamed.len() == 1
     {
         let span = generated_at(unnamed.unnamed[0].ty.span());
+        let krate = placed_at(span, krate.to_token_stream());
         return quote_spanned!(span=> #krate::KeyPart::write_key(&#receiver.0, #key););
     }
     let values = fields.iter().enumerate().map(|(index, field)| {

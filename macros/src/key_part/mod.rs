@@ -5,7 +5,8 @@ mod emit;
 mod tests;
 
 use proc_macro2::TokenStream;
-use syn::{Data, DeriveInput};
+use syn::visit::Visit;
+use syn::{Attribute, Data, DeriveInput};
 
 use crate::arguments::{Arguments, Grammar, value};
 use crate::crate_path::CratePath;
@@ -29,7 +30,22 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
         }
         Data::Enum(_) | Data::Struct(_) => {}
     }
+    check_places(&input.data, &mut diagnostics);
     if diagnostics.is_empty() { emit::emit(&input, &krate) } else { diagnostics.finish().errors }
+}
+
+/// Reports `#[key_part(..)]` on fields and variants, where nothing would read it.
+fn check_places(data: &Data, diagnostics: &mut Diagnostics) {
+    struct Misplaced<'a>(&'a mut Diagnostics);
+    impl<'ast> Visit<'ast> for Misplaced<'_> {
+        fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+            if attribute.path().is_ident("key_part") {
+                let message = "`#[key_part(..)]` goes on the type; every field is part of the key, so leave it out here";
+                self.0.error_on(attribute.path(), message);
+            }
+        }
+    }
+    Misplaced(diagnostics).visit_data(data);
 }
 
 /// Reads `#[key_part(crate = ..)]`.

@@ -31,6 +31,9 @@ fn mistakes_name_their_remedy() {
         ("union U { a: u8 }", "implement `KeyPart` by hand"),
         ("enum Never {}", "an enum without variants has no values"),
         ("#[key_part(crat = ::other)] struct Id(u64);", "did you mean `crate`?"),
+        ("#[key_part(skip)] struct Id(u64);", "the only option is `crate`"),
+        ("struct Id { #[key_part(skip)] a: u64 }", "goes on the type"),
+        ("enum Id { #[key_part(skip)] A }", "goes on the type"),
     ] {
         let found = errors(expand(item.parse().unwrap()));
         assert_eq!(found.len(), 1, "{item}: {found:?}");

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use syn::Expr;
 
-use crate::arguments::{Arguments, Given, Grammar};
+use crate::arguments::{Arguments, Given, Grammar, Misspelt};
 use crate::crate_path::CratePath;
 use crate::diagnostics::Diagnostics;
 use crate::value::{Choice, Duration, Template};
@@ -19,12 +19,13 @@ pub(crate) struct Args {
     pub(crate) lease: Option<Given<Ident>>,
     pub(crate) using: Option<Given<Expr>>,
     pub(crate) krate: Option<Given<CratePath>>,
+    pub(crate) misspelt: Misspelt,
 }
 
 impl Args {
     pub(crate) fn parse(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Self {
         let mut arguments = Arguments::parse(tokens, Grammar::Options, diagnostics);
-        let args = Self {
+        Self {
             key: arguments.take("key", diagnostics),
             ttl: arguments.take("ttl", diagnostics),
             wait: arguments.take("wait", diagnostics),
@@ -34,9 +35,8 @@ impl Args {
             lease: arguments.take("lease", diagnostics),
             using: arguments.take("using", diagnostics),
             krate: arguments.take("crate", diagnostics),
-        };
-        arguments.finish(diagnostics);
-        args
+            misspelt: arguments.finish(diagnostics),
+        }
     }
 }
 

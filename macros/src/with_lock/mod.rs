@@ -21,5 +21,6 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
             Model::new(args, function, diagnostics)
         },
         emit::emit,
+        |_, _| None,
     )
 }

@@ -37,12 +37,12 @@ impl Model {
             diagnostics.error(output.span, message);
         }
         require(
-            args.key.is_some(),
+            args.key.is_some() || args.misspelt.any(&["key"]),
             "`key` is missing; say what is locked, as in `key = \"stock:{sku}\"`",
             diagnostics,
         );
         require(
-            args.ttl.is_some(),
+            args.ttl.is_some() || args.misspelt.any(&["ttl"]),
             "`ttl` is missing; say when a lost lock expires, as in `ttl = \"30s\"`",
             diagnostics,
         );

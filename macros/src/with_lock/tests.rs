@@ -43,6 +43,8 @@ fn mistakes(arguments: &str, item: &str, expected: &[&str]) {
 fn mistakes_name_their_remedy() {
     let item = "async fn f(id: u64) -> Result<(), E> { Ok(()) }";
     mistakes("", item, &["`key` is missing", "`ttl` is missing"]);
+    mistakes("kye = \"a\", ttl = \"5s\"", item, &["did you mean `key`?"]);
+    mistakes("key = \"a\" ttl = \"5s\"", item, &["expected `,`"]);
     mistakes(
         "key = \"a\", ttl = \"0s\", wait = 5",
         item,

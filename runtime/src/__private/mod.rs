@@ -1,12 +1,11 @@
 //! What generated code may name. A list, no logic. Not a stable API: the macros are pinned to this very version.
 
 pub use std::concat;
-pub use std::convert::Into;
 pub use std::module_path;
 pub use std::option::Option;
 pub use std::time::Duration;
 
-pub use crate::cache::{Function, Plan, Verdict, always, ask, call, shape};
+pub use crate::cache::{Function, Life, Plan, Verdict, accepts, always, call, life, life_by, missing, shape};
 pub use crate::codec::codec;
 pub use crate::instance::{global, home};
 pub use crate::invalidation::{Invalidation, When, invalidate};

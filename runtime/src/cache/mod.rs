@@ -23,6 +23,6 @@ pub use outcome::shape;
 pub use call::call;
 pub use entry::always;
 pub(crate) use outcome::Outcome;
-pub use outcome::{Verdict, ask};
+pub use outcome::{Life, Verdict, accepts, life, life_by, missing};
 pub use plan::Plan;
 pub(crate) use single_flight::Flights;

@@ -11,9 +11,50 @@ pub struct Verdict {
     pub ttl: Option<Duration>,
 }
 
-/// Asks a closure or function about a value. A function of its own, so that the closure's parameter has a known type.
-pub fn ask<V: ?Sized, R>(value: &V, question: impl FnOnce(&V) -> R) -> R {
+/// The answer of the closure or function of `cache_if`, whose types are known here: a wrong one is reported where it is.
+pub fn accepts<V: ?Sized>(value: &V, question: impl FnOnce(&V) -> bool) -> bool {
     question(value)
+}
+
+/// The answer of the closure or function of `ttl_from`.
+pub fn life_by<V: ?Sized, L: Life>(value: &V, question: impl FnOnce(&V) -> L) -> Option<Duration> {
+    question(value).own()
+}
+
+/// The answer of the expression of `ttl_from`.
+pub fn life<L: Life>(answer: L) -> Option<Duration> {
+    answer.own()
+}
+
+/// What `ttl_from` may answer; with `None`, `ttl` decides.
+#[diagnostic::on_unimplemented(
+    message = "`ttl_from` answers with a `Duration` or an `Option<Duration>`, not with `{Self}`",
+    label = "not a duration",
+    note = "make it one, as in `Duration::from_secs(..)`"
+)]
+pub trait Life {
+    /// The value's own life, if it has one.
+    fn own(self) -> Option<Duration>;
+}
+
+#[diagnostic::do_not_recommend]
+impl Life for Duration {
+    fn own(self) -> Option<Duration> {
+        Some(self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl Life for Option<Duration> {
+    fn own(self) -> Option<Duration> {
+        self
+    }
+}
+
+/// Stands for what cannot be made because an attribute is wrong: the crate does not compile, so this is never called.
+#[must_use]
+pub fn missing<T>() -> T {
+    unreachable!("an attribute is wrong")
 }
 
 /// A return type seen as one of the [shapes](shape).
@@ -109,6 +150,8 @@ impl<T, E> Outcome<shape::FallibleOptional> for Result<Option<T>, E> {
 pub mod shape {
     use std::marker::PhantomData;
 
+    use crate::codec::{Codec, CodecHandle, codec};
+
     /// `T`.
     #[derive(Debug)]
     pub struct Plain;
@@ -162,15 +205,37 @@ pub mod shape {
     #[derive(Debug)]
     pub struct IsOther;
 
-    /// What a return type that does not look like a `Result` must be.
+    impl IsOther {
+        /// The codec of a value that is what it looks like.
+        #[must_use]
+        pub fn codec<C: Codec<T>, T>(self) -> CodecHandle<T> {
+            codec::<C, T>()
+        }
+
+        /// Compiles.
+        pub fn check<T>(self) {}
+    }
+
+    impl IsResult {
+        /// Does not compile, whether or not the codec can store `T`: an alias gives one error.
+        #[must_use]
+        pub fn codec<C, T: LooksLikeWhatItIs>(self) -> CodecHandle<T> {
+            unreachable!("no type implements the bound")
+        }
+
+        /// Does not compile.
+        pub fn check<T: LooksLikeWhatItIs>(self) {}
+    }
+
+    /// What a `Result` that is called something else is not.
     #[diagnostic::on_unimplemented(
-        message = "this return type is an alias of `Result`, and its errors would be stored",
+        message = "this return type is an alias of `Result`, and its errors would pass for values",
         label = "write it as `Result<..>`",
         note = "an attribute sees names, not types: only what is called `Result` is taken apart"
     )]
     pub trait LooksLikeWhatItIs {}
-    impl LooksLikeWhatItIs for IsOther {}
 
-    /// Compiles only for a return type that is no `Result`.
-    pub fn require_plain<K: LooksLikeWhatItIs>(_kind: K) {}
+    // With no implementation at all rustc would propose to write one.
+    #[diagnostic::do_not_recommend]
+    impl LooksLikeWhatItIs for IsOther {}
 }

@@ -68,7 +68,8 @@ pub use self::postcard::Postcard;
 #[diagnostic::on_unimplemented(
     message = "`{T}` cannot be stored in the cache",
     label = "not storable by the codec `{Self}`",
-    note = "derive `serde::Serialize` and `serde::Deserialize` for it, or name another `codec`"
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it, or name another `codec`",
+    note = "a type parameter needs the bounds `serde::Serialize + serde::de::DeserializeOwned`"
 )]
 pub trait Codec<T> {
     /// The number of the codec in an envelope: `128..=255` for codecs from outside this crate.

@@ -35,9 +35,10 @@ use super::KeyWriter;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be part of a key",
-    label = "neither a key part nor skipped",
-    note = "if it does not affect the result (a connection, a pool, a clock), add it to `skip(..)`",
-    note = "if it does, derive `keylatch::KeyPart` for it, or name one of its fields in the key, as in `{{order.id}}`"
+    label = "not a key part",
+    note = "if it does not affect the result (a connection, a pool, a clock), add it to the `skip(..)` of `#[cached]`",
+    note = "if it does, derive `keylatch::KeyPart` for it, or name one of its fields in the key, as in `{{order.id}}`",
+    note = "floats and hash maps have no single text: pass an integer, or a `BTreeMap`"
 )]
 pub trait KeyPart {
     /// Appends this value to `key`.
@@ -80,6 +81,7 @@ fn function_path(marker: &str) -> &str {
 
 macro_rules! by_display {
     ($($type:ty),* $(,)?) => {$(
+        #[diagnostic::do_not_recommend]
         impl KeyPart for $type {
             fn write_key(&self, key: &mut KeyWriter) {
                 key.display(self);
@@ -98,6 +100,7 @@ by_display!(uuid::Uuid);
 
 macro_rules! by_reference {
     ($($pointer:ty),* $(,)?) => {$(
+        #[diagnostic::do_not_recommend]
         impl<P: KeyPart + ?Sized> KeyPart for $pointer {
             fn write_key(&self, key: &mut KeyWriter) {
                 (**self).write_key(key);
@@ -110,6 +113,7 @@ by_reference!(&P, &mut P, Box<P>, Rc<P>, Arc<P>);
 
 macro_rules! tuple {
     ($($name:ident)*) => {
+        #[diagnostic::do_not_recommend]
         impl<$($name: KeyPart),*> KeyPart for ($($name,)*) {
             #[expect(non_snake_case, reason = "the type parameters name the fields")]
             fn write_key(&self, key: &mut KeyWriter) {
@@ -131,6 +135,7 @@ tuple!(A B C D E F);
 tuple!(A B C D E F G);
 tuple!(A B C D E F G H);
 
+#[diagnostic::do_not_recommend]
 impl KeyPart for () {
     fn write_key(&self, key: &mut KeyWriter) {
         key.open();
@@ -138,54 +143,63 @@ impl KeyPart for () {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl KeyPart for str {
     fn write_key(&self, key: &mut KeyWriter) {
         key.text(self);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl KeyPart for String {
     fn write_key(&self, key: &mut KeyWriter) {
         key.text(self);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<B: KeyPart + ToOwned + ?Sized> KeyPart for Cow<'_, B> {
     fn write_key(&self, key: &mut KeyWriter) {
         (**self).write_key(key);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<P: KeyPart> KeyPart for Option<P> {
     fn write_key(&self, key: &mut KeyWriter) {
         key.option(self.as_ref());
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<P: KeyPart> KeyPart for [P] {
     fn write_key(&self, key: &mut KeyWriter) {
         write_all(key, self);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<P: KeyPart, const N: usize> KeyPart for [P; N] {
     fn write_key(&self, key: &mut KeyWriter) {
         write_all(key, self);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<P: KeyPart> KeyPart for Vec<P> {
     fn write_key(&self, key: &mut KeyWriter) {
         write_all(key, self);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<P: KeyPart> KeyPart for BTreeSet<P> {
     fn write_key(&self, key: &mut KeyWriter) {
         write_all(key, self);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<K: KeyPart, V: KeyPart> KeyPart for BTreeMap<K, V> {
     fn write_key(&self, key: &mut KeyWriter) {
         key.open();
@@ -197,6 +211,7 @@ impl<K: KeyPart, V: KeyPart> KeyPart for BTreeMap<K, V> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl KeyPart for std::time::Duration {
     fn write_key(&self, key: &mut KeyWriter) {
         key.display(&self.as_nanos());

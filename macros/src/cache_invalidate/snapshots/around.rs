@@ -13,10 +13,11 @@ impl Service {
         );
         invalidation.call(&self.product(id));
         invalidation.call(&Self::all());
-        ::other::__private::shape::require_plain({
+        {
             use ::other::__private::shape::{ViaOther as _, ViaResult as _};
             (&::other::__private::shape::Probe::<()>::new()).kind()
-        });
+        }
+            .check::<()>();
         ::other::__private::invalidate::<
             ::other::__private::shape::Plain,
             (),

@@ -46,19 +46,20 @@ impl Service {
             .untracked();
         ::other::__private::call::<
             ::other::__private::shape::FallibleOptional,
-            Result<Option<Rate>, Error>,
+            _,
             _,
             _,
             _,
             _,
         >(
             plan,
-            ::other::__private::codec::<::other::__private::codecs::Json, Rate>(),
+            {
+                use ::other::__private::codecs::Json as __Codec;
+                ::other::__private::codec::<__Codec, Rate>()
+            },
             move |value: &Option<Rate>| ::other::__private::Verdict {
-                store: ::other::__private::ask(value, |rate: &Rate| rate.open),
-                ttl: ::other::__private::Into::<
-                    ::other::__private::Option<::other::__private::Duration>,
-                >::into({
+                store: ::other::__private::accepts(value, |rate: &Rate| rate.open),
+                ttl: ::other::__private::life({
                     #[allow(unused_variables)]
                     let result = value;
                     result.expires()

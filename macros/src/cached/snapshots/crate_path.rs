@@ -15,22 +15,22 @@ fn x() -> impl crate::cache::CachedCall<Output = u8, Value = u8> {
             key.literal("x");
         })
         .ttl(crate::cache::__private::Duration::from_millis(3600000));
-    crate::cache::__private::shape::require_plain({
-        use crate::cache::__private::shape::{ViaOther as _, ViaResult as _};
-        (&crate::cache::__private::shape::Probe::<u8>::new()).kind()
-    });
     crate::cache::__private::call::<
         crate::cache::__private::shape::Plain,
-        u8,
+        _,
         _,
         _,
         _,
         _,
     >(
         plan,
-        crate::cache::__private::codec::<own::Codec<A, B>, u8>(),
+        {
+            use crate::cache::__private::shape::{ViaOther as _, ViaResult as _};
+            (&crate::cache::__private::shape::Probe::<u8>::new()).kind()
+        }
+            .codec::<own::Codec<A, B>, u8>(),
         move |value: &u8| crate::cache::__private::Verdict {
-            store: crate::cache::__private::ask(value, is_fresh),
+            store: crate::cache::__private::accepts(value, is_fresh),
             ttl: crate::cache::__private::Option::None,
         },
         async move || -> u8 {

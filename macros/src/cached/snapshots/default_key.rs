@@ -27,7 +27,7 @@ fn find(
         .ttl(TTL);
     ::keylatch::__private::call::<
         ::keylatch::__private::shape::FallibleOptional,
-        io::Result<Option<Row>>,
+        _,
         _,
         _,
         _,

@@ -29,7 +29,7 @@ pub fn product(
         .ttl(::keylatch::__private::Duration::from_millis(3600000));
     ::keylatch::__private::call::<
         ::keylatch::__private::shape::Fallible,
-        Result<Product, Error>,
+        _,
         _,
         _,
         _,

@@ -26,7 +26,7 @@ where
         .ttl(::keylatch::__private::Duration::from_millis(3600000));
     ::keylatch::__private::call::<
         ::keylatch::__private::shape::Fallible,
-        Result<[T; N], &'a str>,
+        _,
         _,
         _,
         _,

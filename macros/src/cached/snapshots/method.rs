@@ -27,23 +27,20 @@ impl Service {
                 ::keylatch::__private::part(key, &self);
             })
             .ttl(::keylatch::__private::Duration::from_millis(90000));
-        ::keylatch::__private::shape::require_plain({
-            use ::keylatch::__private::shape::{ViaOther as _, ViaResult as _};
-            (&::keylatch::__private::shape::Probe::<Price>::new()).kind()
-        });
         ::keylatch::__private::call::<
             ::keylatch::__private::shape::Plain,
-            Price,
+            _,
             _,
             _,
             _,
             _,
         >(
             plan,
-            ::keylatch::__private::codec::<
-                ::keylatch::__private::codecs::MessagePack,
-                Price,
-            >(),
+            {
+                use ::keylatch::__private::shape::{ViaOther as _, ViaResult as _};
+                (&::keylatch::__private::shape::Probe::<Price>::new()).kind()
+            }
+                .codec::<::keylatch::__private::codecs::MessagePack, Price>(),
             ::keylatch::__private::always,
             async move || -> Price {
                 let output: Price = { self.load(pair).await };

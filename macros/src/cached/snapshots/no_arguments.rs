@@ -13,23 +13,20 @@ fn all() -> impl ::keylatch::CachedCall<Output = Vec<Row>, Value = Vec<Row>> {
         )
         .default_key(::keylatch::__private::path_of(&|| {}), |_| {})
         .ttl(::keylatch::__private::Duration::from_millis(3600000));
-    ::keylatch::__private::shape::require_plain({
-        use ::keylatch::__private::shape::{ViaOther as _, ViaResult as _};
-        (&::keylatch::__private::shape::Probe::<Vec<Row>>::new()).kind()
-    });
     ::keylatch::__private::call::<
         ::keylatch::__private::shape::Plain,
-        Vec<Row>,
+        _,
         _,
         _,
         _,
         _,
     >(
         plan,
-        ::keylatch::__private::codec::<
-            ::keylatch::__private::codecs::MessagePack,
-            Vec<Row>,
-        >(),
+        {
+            use ::keylatch::__private::shape::{ViaOther as _, ViaResult as _};
+            (&::keylatch::__private::shape::Probe::<Vec<Row>>::new()).kind()
+        }
+            .codec::<::keylatch::__private::codecs::MessagePack, Vec<Row>>(),
         ::keylatch::__private::always,
         async move || -> Vec<Row> {
             let output: Vec<Row> = { load().await };

@@ -23,23 +23,20 @@ fn user(
                 ::keylatch::__private::Duration::from_micros(250),
             ),
         );
-    ::keylatch::__private::shape::require_plain({
-        use ::keylatch::__private::shape::{ViaOther as _, ViaResult as _};
-        (&::keylatch::__private::shape::Probe::<Option<User>>::new()).kind()
-    });
     ::keylatch::__private::call::<
         ::keylatch::__private::shape::Optional,
-        Option<User>,
+        _,
         _,
         _,
         _,
         _,
     >(
         plan,
-        ::keylatch::__private::codec::<
-            ::keylatch::__private::codecs::MessagePack,
-            User,
-        >(),
+        {
+            use ::keylatch::__private::shape::{ViaOther as _, ViaResult as _};
+            (&::keylatch::__private::shape::Probe::<Option<User>>::new()).kind()
+        }
+            .codec::<::keylatch::__private::codecs::MessagePack, User>(),
         ::keylatch::__private::always,
         async move || -> Option<User> {
             let output: Option<User> = { None };

@@ -1,0 +1,15 @@
+use keylatch::cache_invalidate;
+
+mod shop {
+    #[keylatch::cached(ttl = "1h")]
+    async fn product(shop: u64, id: u64) -> u64 {
+        shop + id
+    }
+}
+
+#[cache_invalidate(shop::product(shop, id))]
+async fn rename(shop: u64, id: u64, name: &str) -> Result<u64, String> {
+    Ok(shop + id + name.len() as u64)
+}
+
+fn main() {}

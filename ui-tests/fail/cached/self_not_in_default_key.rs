@@ -1,0 +1,14 @@
+use keylatch::cached;
+
+struct Shop {
+    id: u64,
+}
+
+impl Shop {
+    #[cached(ttl = "1h")]
+    async fn product(&self, id: u64) -> u64 {
+        self.id + id
+    }
+}
+
+fn main() {}

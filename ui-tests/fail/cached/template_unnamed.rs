@@ -1,0 +1,8 @@
+use keylatch::cached;
+
+#[cached(key = "product:{}", ttl = "1h")]
+async fn product(id: u64) -> u64 {
+    id
+}
+
+fn main() {}

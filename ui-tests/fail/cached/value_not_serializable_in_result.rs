@@ -1,0 +1,12 @@
+use keylatch::cached;
+
+struct Product {
+    id: u64,
+}
+
+#[cached(key = "product:{id}", ttl = "1h")]
+async fn product(id: u64) -> Result<Product, String> {
+    Ok(Product { id })
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use keylatch::KeyPart;
+
+#[derive(KeyPart)]
+enum Never {}
+
+fn main() {}

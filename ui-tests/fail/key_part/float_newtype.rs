@@ -1,0 +1,6 @@
+use keylatch::KeyPart;
+
+#[derive(KeyPart)]
+struct Latitude(f64);
+
+fn main() {}

@@ -1,0 +1,10 @@
+use std::collections::HashMap;
+
+use keylatch::KeyPart;
+
+#[derive(KeyPart)]
+struct Search {
+    filters: HashMap<String, String>,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use keylatch::with_lock;
+
+#[with_lock(key = "stock:{sku}", ttl = "30s")]
+async fn reserve(sku: &str) -> Option<usize> {
+    Some(sku.len())
+}
+
+fn main() {}
