@@ -23,7 +23,8 @@ pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
     let steps = steps(model);
     let call = call(function, krate, &model.output, [quote!(#plan), codec(model), verdict(model)]);
     let body = quote! {
-        let #plan = #private::Plan::new(#name, #home) #(#steps)*;
+        let mut #plan = #private::Plan::new(#name, #home);
+        #plan #(#steps)*;
         #call
     };
     handle_returning(function, krate, &model.output, body)

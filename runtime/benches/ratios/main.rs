@@ -6,6 +6,7 @@
 //! `cargo bench -p keylatch --bench ratios`
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
 mod contest;
 mod contestants;

@@ -42,7 +42,8 @@ const DEFAULT_TTL: Duration = Duration::from_secs(5 * 60);
 
 impl Entry {
     pub(crate) fn new(home: Keylatch, function: &'static Function, key: &Key) -> Self {
-        let plan = Plan::new(function, home).key(|writer| writer.encoded(key.as_bytes())).ttl(DEFAULT_TTL);
+        let mut plan = Plan::new(function, home);
+        plan.key(|writer| writer.encoded(key.as_bytes())).ttl(DEFAULT_TTL);
         Self { plan, codec: std::marker::PhantomData }
     }
 }
@@ -171,8 +172,8 @@ impl<C> Entry<C> {
         call::<S, T, _, _, _, _>(self.plan, codec::<C, P>(), always, || load()).await
     }
 
-    fn with(mut self, change: impl FnOnce(Plan) -> Plan) -> Self {
-        self.plan = change(self.plan);
+    fn with(mut self, change: impl FnOnce(&mut Plan) -> &mut Plan) -> Self {
+        change(&mut self.plan);
         self
     }
 }

@@ -84,15 +84,13 @@ impl Plan {
     }
 
     /// The entry's key, by the attribute's template.
-    #[must_use]
-    pub fn key(mut self, write: impl FnOnce(&mut KeyWriter)) -> Self {
+    pub fn key(&mut self, write: impl FnOnce(&mut KeyWriter)) -> &mut Self {
         self.key = self.home.space().entry(write);
         self
     }
 
     /// The entry's key, by the function's path and its arguments.
-    #[must_use]
-    pub fn default_key(mut self, path: &str, write: impl FnOnce(&mut KeyWriter)) -> Self {
+    pub fn default_key(&mut self, path: &str, write: impl FnOnce(&mut KeyWriter)) -> &mut Self {
         self.key = self.home.space().entry(|writer| {
             writer.path(path);
             write(writer);
@@ -101,15 +99,13 @@ impl Plan {
     }
 
     /// One tag.
-    #[must_use]
-    pub fn tag(mut self, write: impl FnOnce(&mut KeyWriter)) -> Self {
+    pub fn tag(&mut self, write: impl FnOnce(&mut KeyWriter)) -> &mut Self {
         self.stamps.push(self.home.space().tag(write));
         self
     }
 
     /// Dies with that other entry, and with whatever that one declares to depend on.
-    #[must_use]
-    pub fn depends_on(mut self, other: &impl CachedCall) -> Self {
+    pub fn depends_on(&mut self, other: &impl CachedCall) -> &mut Self {
         let other = other.plan();
         self.stamps.push(stamp_of(&other.key));
         for stamp in &other.stamps {
@@ -121,57 +117,49 @@ impl Plan {
     }
 
     /// See [`Options::ttl`].
-    #[must_use]
-    pub fn ttl(mut self, ttl: Duration) -> Self {
+    pub fn ttl(&mut self, ttl: Duration) -> &mut Self {
         self.options.ttl = Some(ttl);
         self
     }
 
     /// `None`: absence is not stored.
-    #[must_use]
-    pub fn negative_ttl(mut self, ttl: Option<Duration>) -> Self {
+    pub fn negative_ttl(&mut self, ttl: Option<Duration>) -> &mut Self {
         self.options.negative = ttl.map_or(Negative::Off, Negative::For);
         self
     }
 
     /// A fraction between 0 and 1.
-    #[must_use]
-    pub fn jitter(mut self, fraction: f64) -> Self {
+    pub fn jitter(&mut self, fraction: f64) -> &mut Self {
         self.options.jitter = fraction.clamp(0.0, 1.0);
         self
     }
 
     /// Of each operation on the store.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
+    pub fn timeout(&mut self, timeout: Duration) -> &mut Self {
         self.options.timeout = Some(timeout);
         self
     }
 
     /// How long a load may keep others waiting.
-    #[must_use]
-    pub fn load_timeout(mut self, timeout: Duration) -> Self {
+    pub fn load_timeout(&mut self, timeout: Duration) -> &mut Self {
         self.options.load_timeout = Some(timeout);
         self
     }
 
     /// The version of the value's meaning, beside its shape.
-    #[must_use]
-    pub fn version(mut self, version: u32) -> Self {
+    pub fn version(&mut self, version: u32) -> &mut Self {
         self.options.version = version;
         self
     }
 
     /// How long nothing is stored after an invalidation of the entry.
-    #[must_use]
-    pub fn hold_off(mut self, hold_off: Duration) -> Self {
+    pub fn hold_off(&mut self, hold_off: Duration) -> &mut Self {
         self.options.hold_off = Some(hold_off);
         self
     }
 
     /// Cached functions that the body calls are not recorded.
-    #[must_use]
-    pub fn untracked(mut self) -> Self {
+    pub fn untracked(&mut self) -> &mut Self {
         self.options.track = false;
         self
     }

@@ -4,6 +4,7 @@ mod any;
 #[cfg(test)]
 mod conformance;
 mod memory;
+mod merge;
 mod redis;
 mod slot;
 mod unusable;

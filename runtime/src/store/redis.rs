@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{Cmd, Pipeline, Value};
 
+use super::merge::Merger;
 use super::slot::{StampState, new_stamp};
 use super::{Claim, ClaimRequest, Guarded, Overlap, StampStates, Store, Values, Wake};
 use crate::connection::Connection;
@@ -20,12 +21,13 @@ const SCAN_COUNT: usize = 500;
 #[derive(Debug)]
 pub(crate) struct RedisStore {
     connection: Connection,
+    reads: Merger,
     scripts: Scripts,
 }
 
 impl RedisStore {
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, scripts: Scripts::new() }
+        Self { reads: Merger::new(connection.clone()), connection, scripts: Scripts::new() }
     }
 
     async fn run(&self, operation: &'static str, cmd: &Cmd) -> Result<Value> {
@@ -81,12 +83,7 @@ impl RedisStore {
 
 impl Store for RedisStore {
     async fn read(&self, keys: &[&Key]) -> Result<Values> {
-        match self.run("read", &mget(keys)).await? {
-            Value::Array(values) if values.len() == keys.len() => {
-                values.into_iter().map(|value| bulk("read", value)).collect()
-            }
-            other => Err(unexpected("read", &other)),
-        }
+        self.reads.read(keys).await
     }
 
     async fn read_watched(&self, keys: &[&Key], _wake: &Wake) -> Result<Values> {
@@ -236,7 +233,7 @@ impl Store for RedisStore {
     }
 }
 
-fn mget(keys: &[&Key]) -> Cmd {
+pub(super) fn mget(keys: &[&Key]) -> Cmd {
     let mut cmd = redis::cmd("MGET");
     for key in keys {
         cmd.arg(key.as_bytes());
@@ -277,7 +274,7 @@ fn scanned(answer: Value) -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
     redis::from_redis_value(answer).map_err(|error| Error::new(ErrorKind::Protocol, "scan").because(error))
 }
 
-fn bulk(operation: &'static str, value: Value) -> Result<Option<Bytes>> {
+pub(super) fn bulk(operation: &'static str, value: Value) -> Result<Option<Bytes>> {
     match value {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
@@ -286,7 +283,7 @@ fn bulk(operation: &'static str, value: Value) -> Result<Option<Bytes>> {
 }
 
 /// Names the type of the answer only: the answer itself may be a value.
-fn unexpected(operation: &'static str, value: &Value) -> Error {
+pub(super) fn unexpected(operation: &'static str, value: &Value) -> Error {
     let kind = match value {
         Value::Nil => "nothing",
         Value::Int(_) => "an integer",

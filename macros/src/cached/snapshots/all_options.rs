@@ -10,18 +10,18 @@ impl Service {
         Output = Result<Option<Rate>, Error>,
         Value = Option<Rate>,
     > {
-        let plan = ::other::__private::Plan::new(
-                {
-                    static FUNCTION: ::other::__private::Function = ::other::__private::Function::new(
-                        ::other::__private::concat!(
-                            ::other::__private::module_path!(), "::", "rate"
-                        ),
-                    );
-                    &FUNCTION
-                },
-                ::other::__private::home(&(self.keylatch)),
-            )
-            .key(|key| {
+        let mut plan = ::other::__private::Plan::new(
+            {
+                static FUNCTION: ::other::__private::Function = ::other::__private::Function::new(
+                    ::other::__private::concat!(
+                        ::other::__private::module_path!(), "::", "rate"
+                    ),
+                );
+                &FUNCTION
+            },
+            ::other::__private::home(&(self.keylatch)),
+        );
+        plan.key(|key| {
                 key.literal("rate:");
                 ::other::__private::part(key, &from);
                 key.literal("/");

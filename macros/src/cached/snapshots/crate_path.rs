@@ -1,17 +1,17 @@
 #[allow(refining_impl_trait)]
 fn x() -> impl crate::cache::CachedCall<Output = u8, Value = u8> {
-    let plan = crate::cache::__private::Plan::new(
-            {
-                static FUNCTION: crate::cache::__private::Function = crate::cache::__private::Function::new(
-                    crate::cache::__private::concat!(
-                        crate ::cache::__private::module_path!(), "::", "x"
-                    ),
-                );
-                &FUNCTION
-            },
-            crate::cache::__private::global(),
-        )
-        .key(|key| {
+    let mut plan = crate::cache::__private::Plan::new(
+        {
+            static FUNCTION: crate::cache::__private::Function = crate::cache::__private::Function::new(
+                crate::cache::__private::concat!(
+                    crate ::cache::__private::module_path!(), "::", "x"
+                ),
+            );
+            &FUNCTION
+        },
+        crate::cache::__private::global(),
+    );
+    plan.key(|key| {
             key.literal("x");
         })
         .ttl(crate::cache::__private::Duration::from_millis(3600000));

@@ -4,18 +4,18 @@ fn find(
     (shop, _): (u64, u64),
     Path(id): Path<u64>,
 ) -> impl ::keylatch::CachedCall<Output = io::Result<Option<Row>>, Value = Option<Row>> {
-    let plan = ::keylatch::__private::Plan::new(
-            {
-                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
-                    ::keylatch::__private::concat!(
-                        ::keylatch::__private::module_path!(), "::", "find"
-                    ),
-                );
-                &FUNCTION
-            },
-            ::keylatch::__private::global(),
-        )
-        .default_key(
+    let mut plan = ::keylatch::__private::Plan::new(
+        {
+            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                ::keylatch::__private::concat!(
+                    ::keylatch::__private::module_path!(), "::", "find"
+                ),
+            );
+            &FUNCTION
+        },
+        ::keylatch::__private::global(),
+    );
+    plan.default_key(
             ::keylatch::__private::path_of(&|| {}),
             |key| {
                 key.literal(":");

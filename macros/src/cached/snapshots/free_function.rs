@@ -5,18 +5,18 @@ pub fn product(
     shop: u64,
     id: u64,
 ) -> impl ::keylatch::CachedCall<Output = Result<Product, Error>, Value = Product> {
-    let plan = ::keylatch::__private::Plan::new(
-            {
-                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
-                    ::keylatch::__private::concat!(
-                        ::keylatch::__private::module_path!(), "::", "product"
-                    ),
-                );
-                &FUNCTION
-            },
-            ::keylatch::__private::global(),
-        )
-        .key(|key| {
+    let mut plan = ::keylatch::__private::Plan::new(
+        {
+            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                ::keylatch::__private::concat!(
+                    ::keylatch::__private::module_path!(), "::", "product"
+                ),
+            );
+            &FUNCTION
+        },
+        ::keylatch::__private::global(),
+    );
+    plan.key(|key| {
             key.literal("product:");
             ::keylatch::__private::part(key, &shop);
             key.literal(":");

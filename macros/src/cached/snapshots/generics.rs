@@ -6,18 +6,18 @@ fn get<'a, T, const N: usize, K: KeyPart>(
 where
     T: Clone,
 {
-    let plan = ::keylatch::__private::Plan::new(
-            {
-                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
-                    ::keylatch::__private::concat!(
-                        ::keylatch::__private::module_path!(), "::", "get"
-                    ),
-                );
-                &FUNCTION
-            },
-            ::keylatch::__private::global(),
-        )
-        .key(|key| {
+    let mut plan = ::keylatch::__private::Plan::new(
+        {
+            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                ::keylatch::__private::concat!(
+                    ::keylatch::__private::module_path!(), "::", "get"
+                ),
+            );
+            &FUNCTION
+        },
+        ::keylatch::__private::global(),
+    );
+    plan.key(|key| {
             ::keylatch::__private::part(key, &id);
             key.literal("<");
             ::keylatch::__private::part(key, &N);

@@ -7,18 +7,18 @@ impl Service {
     where
         Self: Sized,
     {
-        let plan = ::keylatch::__private::Plan::new(
-                {
-                    static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
-                        ::keylatch::__private::concat!(
-                            ::keylatch::__private::module_path!(), "::", "price"
-                        ),
-                    );
-                    &FUNCTION
-                },
-                ::keylatch::__private::global(),
-            )
-            .key(|key| {
+        let mut plan = ::keylatch::__private::Plan::new(
+            {
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                    ::keylatch::__private::concat!(
+                        ::keylatch::__private::module_path!(), "::", "price"
+                    ),
+                );
+                &FUNCTION
+            },
+            ::keylatch::__private::global(),
+        );
+        plan.key(|key| {
                 key.literal("price:");
                 ::keylatch::__private::part(key, &self.tenant);
                 key.literal(":");

@@ -1,17 +1,17 @@
 #[allow(refining_impl_trait)]
 fn all() -> impl ::keylatch::CachedCall<Output = Vec<Row>, Value = Vec<Row>> {
-    let plan = ::keylatch::__private::Plan::new(
-            {
-                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
-                    ::keylatch::__private::concat!(
-                        ::keylatch::__private::module_path!(), "::", "all"
-                    ),
-                );
-                &FUNCTION
-            },
-            ::keylatch::__private::global(),
-        )
-        .default_key(::keylatch::__private::path_of(&|| {}), |_| {})
+    let mut plan = ::keylatch::__private::Plan::new(
+        {
+            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                ::keylatch::__private::concat!(
+                    ::keylatch::__private::module_path!(), "::", "all"
+                ),
+            );
+            &FUNCTION
+        },
+        ::keylatch::__private::global(),
+    );
+    plan.default_key(::keylatch::__private::path_of(&|| {}), |_| {})
         .ttl(::keylatch::__private::Duration::from_millis(3600000));
     ::keylatch::__private::call::<
         ::keylatch::__private::shape::Plain,

@@ -2,18 +2,18 @@
 fn user(
     id: &str,
 ) -> impl ::keylatch::CachedCall<Output = Option<User>, Value = Option<User>> {
-    let plan = ::keylatch::__private::Plan::new(
-            {
-                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
-                    ::keylatch::__private::concat!(
-                        ::keylatch::__private::module_path!(), "::", "user"
-                    ),
-                );
-                &FUNCTION
-            },
-            ::keylatch::__private::global(),
-        )
-        .key(|key| {
+    let mut plan = ::keylatch::__private::Plan::new(
+        {
+            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                ::keylatch::__private::concat!(
+                    ::keylatch::__private::module_path!(), "::", "user"
+                ),
+            );
+            &FUNCTION
+        },
+        ::keylatch::__private::global(),
+    );
+    plan.key(|key| {
             key.literal("user:");
             ::keylatch::__private::part(key, &id);
         })

@@ -1,0 +1,216 @@
+//! Merged reads: while one read is under way, later ones gather and travel together, each key once.
+//!
+//! Under concurrency the cost of a read is the client's work per command, not the server's: one `MGET` for sixty callers
+//! costs little more than one for a single caller, and the stamps that they share are read once. A caller that is alone is
+//! sent at once. Large values are not merged: all of a reply must be there before any of it is handed on.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use redis::Value;
+use smallvec::SmallVec;
+use tokio::sync::oneshot;
+
+use super::Values;
+use super::redis::{bulk, mget, unexpected};
+use crate::connection::Connection;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::Key;
+
+/// Callers that travel together at most.
+const MOST_CALLERS: usize = 256;
+/// Bytes that one merged reply should not exceed, judged by the replies before it.
+const BYTES_OF_A_REPLY: usize = 256 << 10;
+/// Bytes for one caller above which nothing is gained by merging (measured: 10 KB breaks even).
+const LARGE: usize = 8 << 10;
+
+/// Sends the reads of one connection.
+#[derive(Debug, Clone)]
+pub(super) struct Merger(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    connection: Connection,
+    gathering: Mutex<Gathering>,
+    /// A moving average of the bytes that a caller gets.
+    typical: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Gathering {
+    /// Whether a read is under way, whose end sends those who wait.
+    under_way: bool,
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    keys: SmallVec<[Key; 4]>,
+    answer: oneshot::Sender<Result<Values>>,
+}
+
+impl Merger {
+    pub(super) fn new(connection: Connection) -> Self {
+        let (gathering, typical) = (Mutex::default(), AtomicUsize::new(0));
+        Self(Arc::new(Shared { connection, gathering, typical }))
+    }
+
+    /// Reads the keys, at once or together with others. What is read was there after the call began.
+    ///
+    /// A caller that is dropped disturbs nobody: whoever is sent alone hands its turn on, and gathered reads are sent by a
+    /// task of their own.
+    pub(super) async fn read(&self, keys: &[&Key]) -> Result<Values> {
+        if self.0.typical.load(Ordering::Relaxed) > LARGE {
+            return self.0.read_alone(keys).await;
+        }
+        let answer = {
+            let mut gathering = self.0.gathering();
+            if gathering.under_way {
+                let (answer, answered) = oneshot::channel();
+                gathering.waiting.push(Waiting { keys: keys.iter().copied().cloned().collect(), answer });
+                Some(answered)
+            } else {
+                gathering.under_way = true;
+                None
+            }
+        };
+        if let Some(answered) = answer {
+            // Nobody answers when the runtime is being shut down, and the sending task with it.
+            return answered.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "read")));
+        }
+        let _turn = Turn(&self.0);
+        self.0.read_alone(keys).await
+    }
+}
+
+/// The turn of a caller that was sent alone; its end sends those who gathered meanwhile.
+struct Turn<'a>(&'a Arc<Shared>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut gathering = self.0.gathering();
+        let runtime = tokio::runtime::Handle::try_current();
+        match runtime {
+            Ok(runtime) if !gathering.waiting.is_empty() => {
+                drop(gathering);
+                runtime.spawn(Shared::send_gathered(Arc::clone(self.0)));
+            }
+            // Without a runtime nothing can be sent any more; who waits is told by its channel.
+            _ => {
+                gathering.waiting.clear();
+                gathering.under_way = false;
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn gathering(&self) -> MutexGuard<'_, Gathering> {
+        self.gathering.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read_alone(&self, keys: &[&Key]) -> Result<Values> {
+        match self.connection.command("read", &mget(keys)).await? {
+            Value::Array(values) if values.len() == keys.len() => {
+                let values: Values =
+                    values.into_iter().map(|value| bulk("read", value)).collect::<Result<_>>()?;
+                self.learn(values.iter().flatten().map(Bytes::len).sum());
+                Ok(values)
+            }
+            other => Err(unexpected("read", &other)),
+        }
+    }
+
+    /// Sends batch after batch until nobody waits.
+    async fn send_gathered(self: Arc<Self>) {
+        loop {
+            // Those who were just answered ask again at once: give them the chance to be part of this batch.
+            tokio::task::yield_now().await;
+            let batch = {
+                let mut gathering = self.gathering();
+                if gathering.waiting.is_empty() {
+                    gathering.under_way = false;
+                    return;
+                }
+                let most =
+                    (BYTES_OF_A_REPLY / self.typical.load(Ordering::Relaxed).max(1)).clamp(1, MOST_CALLERS);
+                let count = gathering.waiting.len().min(most);
+                gathering.waiting.drain(..count).collect::<Vec<_>>()
+            };
+            self.send(batch).await;
+        }
+    }
+
+    async fn send(&self, batch: Vec<Waiting>) {
+        let (asked, places) = once_each(&batch);
+        let answer = self.connection.command("read", &mget(&asked)).await.and_then(|answer| match answer {
+            Value::Array(values) if values.len() == asked.len() => {
+                values.into_iter().map(|value| bulk("read", value)).collect::<Result<Vec<_>>>()
+            }
+            other => Err(unexpected("read", &other)),
+        });
+        match answer {
+            Ok(values) => {
+                self.learn(values.iter().flatten().map(Bytes::len).sum::<usize>() / batch.len());
+                for (waiting, places) in batch.into_iter().zip(places) {
+                    let own = places.into_iter().map(|place| values[place].clone()).collect();
+                    // A caller that is gone is not interested.
+                    let _ = waiting.answer.send(Ok(own));
+                }
+            }
+            Err(error) => {
+                for waiting in batch {
+                    let _ = waiting.answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Moves the average an eighth of the way; a race between two moves loses one of them, which does no harm.
+    fn learn(&self, bytes: usize) {
+        let typical = self.typical.load(Ordering::Relaxed);
+        self.typical.store(typical - typical / 8 + bytes / 8, Ordering::Relaxed);
+    }
+}
+
+/// The keys of a batch, each once, and for each caller where its own are among them.
+fn once_each(batch: &[Waiting]) -> (Vec<&Key>, Vec<SmallVec<[usize; 4]>>) {
+    let mut asked: Vec<&Key> = Vec::with_capacity(batch.len() + 4);
+    let mut known: HashMap<&Key, usize> = HashMap::with_capacity(batch.len() + 4);
+    let places = batch
+        .iter()
+        .map(|waiting| {
+            let place = |key| {
+                *known.entry(key).or_insert_with(|| {
+                    asked.push(key);
+                    asked.len() - 1
+                })
+            };
+            waiting.keys.iter().map(place).collect()
+        })
+        .collect();
+    (asked, places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_keys_are_asked_for_once_and_answers_keep_their_order() {
+        let key = |name: &str| Key::of(name);
+        let waiting = |names: &[&str]| Waiting {
+            keys: names.iter().map(|name| key(name)).collect(),
+            answer: oneshot::channel().0,
+        };
+        let batch = [waiting(&["a", "stamp"]), waiting(&["b", "stamp"]), waiting(&["a", "stamp", "tag"])];
+        let (asked, places) = once_each(&batch);
+        assert_eq!(asked, [&key("a"), &key("stamp"), &key("b"), &key("tag")]);
+        assert_eq!(
+            places.iter().map(|places| places.to_vec()).collect::<Vec<_>>(),
+            [vec![0, 1], vec![2, 1], vec![0, 1, 3]]
+        );
+    }
+}
