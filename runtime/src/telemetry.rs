@@ -14,6 +14,13 @@ pub(crate) fn connect_failed(error: &Error) {
     tracing::warn!(%error, "cannot connect; cached functions answer from their bodies, locks are refused");
 }
 
+pub(crate) fn unfamiliar(server: &str) {
+    tracing::warn!(
+        server,
+        "the server was restarted or replaced; the last invalidations are repeated before it is read"
+    );
+}
+
 pub(crate) fn disconnected(server: &str) {
     tracing::warn!(server, "connection lost; reconnecting at the next command");
 }
@@ -54,6 +61,10 @@ pub(crate) fn not_stored(function: &str, key: &Key, reason: &'static str) {
 
 pub(crate) fn undecodable(function: &str, key: &Key, reason: &dyn std::fmt::Display) {
     tracing::warn!(function, %key, %reason, "the stored entry cannot be read; loading anew");
+}
+
+pub(crate) fn unencodable(function: &str, key: &Key, reason: &dyn std::fmt::Display) {
+    tracing::warn!(function, %key, %reason, "the value cannot be encoded; it is not stored");
 }
 
 pub(crate) fn cache_failed(function: &str, key: &Key, error: &Error) {

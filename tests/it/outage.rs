@@ -1,24 +1,34 @@
-//! Promise 2: the cache never changes the answer. Redis is killed, stopped, flushed, absent, full; calls answer, and hits
-//! come back by themselves.
+//! Promise 2: the cache never changes the answer. Redis is killed, stopped, flushed, absent, full; calls answer in time,
+//! and hits come back by themselves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use keylatch::{CachedCall, ErrorKind, Keylatch, LockError, cached};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::support::{RedisServer, builder, keylatch};
+use crate::support::{Proxy, RedisServer, builder, keylatch};
+
+/// The default time-out of a look-up, and what a busy machine may add.
+const LOOK_UP: Duration = Duration::from_millis(500);
+const SLACK: Duration = Duration::from_millis(300);
 
 struct Source {
     cache: Keylatch,
     runs: AtomicU32,
     version: AtomicU64,
+    /// Bodies that run now.
+    inside: AtomicU32,
+    /// Closed gates keep bodies from ending.
+    open: watch::Sender<bool>,
 }
 
 impl Source {
     fn on(cache: Keylatch) -> Arc<Self> {
-        Arc::new(Self { cache, runs: AtomicU32::new(0), version: AtomicU64::new(1) })
+        let (runs, inside, open) = (AtomicU32::new(0), AtomicU32::new(0), watch::Sender::new(true));
+        Arc::new(Self { cache, runs, version: AtomicU64::new(1), inside, open })
     }
 
     fn runs(&self) -> u32 {
@@ -35,6 +45,24 @@ async fn double(source: &Source, n: u64) -> u64 {
 #[cached(key = "version", ttl = "10m", skip(source), using = source.cache)]
 async fn version(source: &Source) -> u64 {
     source.version.load(Ordering::SeqCst)
+}
+
+/// Ends when the gate is open; odd numbers fail.
+#[cached(key = "gated:{n}", ttl = "10m", skip(source), using = source.cache)]
+async fn gated(source: &Source, n: u64) -> Result<u64, &'static str> {
+    source.inside.fetch_add(1, Ordering::SeqCst);
+    source.open.subscribe().wait_for(|open| *open).await.expect("the gate is there");
+    source.inside.fetch_sub(1, Ordering::SeqCst);
+    if n.is_multiple_of(2) { Ok(n * 2) } else { Err("odd") }
+}
+
+/// Waits for a condition that must come true.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// Waits until calls are answered from entries again.
@@ -70,20 +98,21 @@ async fn killed_and_restarted_in_the_middle_of_ten_thousand_calls() {
             }
         });
     }
-    let until = async |count| {
-        while answered.load(Ordering::SeqCst) < count {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    until(3_000).await;
+    until("calls answer before", || answered.load(Ordering::SeqCst) >= 3_000).await;
+    let before = source.runs();
     server.kill();
-    until(6_000).await;
+    until("calls answer meanwhile", || answered.load(Ordering::SeqCst) >= 6_000).await;
+    let meanwhile = source.runs();
     server.restart();
     tokio::time::timeout(Duration::from_secs(30), callers.join_all()).await.expect("every call answers");
     assert_eq!(answered.load(Ordering::SeqCst), 10_000);
     hits_return(&source).await;
+    // Entries answered before, and bodies meanwhile; otherwise this would have shown nothing.
+    assert!(before < 1_500, "{before} of 3,000 calls ran their bodies");
+    assert!(meanwhile - before > 2_500, "{} of 3,000 calls ran their bodies", meanwhile - before);
 }
 
+/// Calls of every kind begin while the server does not answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopped_for_three_seconds() {
     let server = RedisServer::start();
@@ -91,15 +120,122 @@ async fn stopped_for_three_seconds() {
     hits_return(&source).await;
     server.signal("STOP");
     let stopped = Instant::now();
-    let mut slowest = Duration::ZERO;
-    while stopped.elapsed() < Duration::from_secs(3) {
-        let began = Instant::now();
-        assert_eq!(double(&source, 1).await, 2);
-        slowest = slowest.max(began.elapsed());
+    let mut callers = JoinSet::new();
+    for n in 0..12 {
+        let source = Arc::clone(&source);
+        callers.spawn(async move {
+            let mut slowest = Duration::ZERO;
+            while stopped.elapsed() < Duration::from_secs(3) {
+                let began = Instant::now();
+                match n % 4 {
+                    // Its entry is there, or not; errors; and loads anew.
+                    0 => assert_eq!(double(&source, 1).await, 2),
+                    1 => assert_eq!(double(&source, 100 + n).await, 200 + n * 2),
+                    2 => assert_eq!(gated(&source, 1).await, Err("odd")),
+                    _ => assert_eq!(double(&source, 1).refresh().await, 2),
+                }
+                slowest = slowest.max(began.elapsed());
+            }
+            slowest
+        });
     }
+    let slowest = callers.join_all().await.into_iter().max().unwrap();
     server.signal("CONT");
-    // The default time-out of a look-up is 500 ms, and nothing is asked twice.
-    assert!(slowest >= Duration::from_millis(450) && slowest < Duration::from_millis(800), "{slowest:?}");
+    assert!(slowest >= LOOK_UP * 9 / 10, "the server answered: {slowest:?}");
+    assert!(slowest < LOOK_UP + SLACK, "nothing is asked twice: {slowest:?}");
+    hits_return(&source).await;
+}
+
+/// Their look-ups are answered, and then the server stops: what is left is to store the result, or to give the lease back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_end_while_the_server_is_stopped_answer_in_time() {
+    let server = RedisServer::start();
+    let source = Source::on(builder(&server).command_timeout(Duration::from_secs(5)).build().unwrap());
+    assert_eq!(gated(&source, 4).await, Ok(8));
+    source.open.send_replace(false);
+    let mut callers = JoinSet::new();
+    for (n, refresh) in [(1, false), (2, false), (3, false), (4, true)] {
+        let source = Arc::clone(&source);
+        callers.spawn(async move {
+            let call = gated(&source, n);
+            let answer = if refresh { call.refresh().await } else { call.await };
+            (answer, n, Instant::now())
+        });
+    }
+    until("the bodies run", || source.inside.load(Ordering::SeqCst) == 4).await;
+    server.signal("STOP");
+    let opened = Instant::now();
+    source.open.send_replace(true);
+    // Long before the limit of a command, and before the server goes on.
+    let answers = tokio::time::timeout(Duration::from_secs(3), callers.join_all()).await;
+    server.signal("CONT");
+    for (answer, n, at) in answers.expect("every call answers while the server is stopped") {
+        assert_eq!(answer.ok(), n.is_multiple_of(2).then_some(n * 2));
+        assert!(at - opened < LOOK_UP + SLACK, "{n}: {:?}", at - opened);
+    }
+    hits_return(&source).await;
+}
+
+/// A connection over which nothing comes any more, but which nobody closes: the host is gone, or a firewall forgot it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_connection_is_replaced() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port()).await;
+    let builder = Keylatch::builder().redis_url(proxy.url()).namespace("test");
+    let source = Source::on(builder.command_timeout(Duration::from_secs(1)).build().unwrap());
+    hits_return(&source).await;
+    proxy.silence();
+    let before = source.runs();
+    let began = Instant::now();
+    assert_eq!(double(&source, 1).await, 2);
+    assert_eq!(source.runs(), before + 1, "the connection is not silent");
+    assert!(began.elapsed() < LOOK_UP + SLACK, "{:?}", began.elapsed());
+    hits_return(&source).await;
+}
+
+/// A service's tests share one global instance, and each has a runtime of its own, which may end in the middle of anything.
+#[test]
+fn a_runtime_that_ends_takes_nothing_with_it() {
+    let mut server = RedisServer::start();
+    let source = Source::on(keylatch(&server));
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let cut_off = |turns: usize| {
+        runtime().block_on(async {
+            for n in 0..10 {
+                let source = Arc::clone(&source);
+                tokio::spawn(async move { double(&source, n).await });
+            }
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+        });
+    };
+    for turns in 0..60 {
+        cut_off(turns);
+    }
+    runtime().block_on(hits_return(&source));
+    server.kill();
+    (0..20).for_each(cut_off);
+    server.restart();
+    runtime().block_on(hits_return(&source));
+}
+
+#[cached(key = "stops", ttl = "10m", skip_all, using = source.cache)]
+async fn stops_the_server(source: &Source, server: &RedisServer) -> u64 {
+    server.signal("STOP");
+    7
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopped_in_the_middle_of_a_load() {
+    let server = RedisServer::start();
+    let source = Source::on(keylatch(&server));
+    hits_return(&source).await;
+    let began = Instant::now();
+    assert_eq!(stops_the_server(&source, &server).await, 7);
+    let waited = began.elapsed();
+    server.signal("CONT");
+    assert!(waited < Duration::from_millis(800), "the answer was there, and the server kept it: {waited:?}");
     hits_return(&source).await;
 }
 
@@ -150,6 +286,20 @@ async fn a_lock_on_a_stopped_server_is_refused() {
         .unwrap();
 }
 
+/// The cache holds version 1, the source version 2, and the invalidation between them has failed. From now on version 1
+/// must never be seen, and version 2 must be cached again.
+async fn only_the_new_version_is_seen(source: &Source) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        assert_eq!(version(source).await, 2, "the old entry is never seen again");
+        if let Ok(Some(cached)) = version(source).peek().await {
+            assert_eq!(cached, 2);
+            return;
+        }
+        assert!(Instant::now() < deadline, "the cache does not come back");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invalidation_that_failed_comes_before_the_next_read() {
     let server = RedisServer::start();
@@ -165,12 +315,38 @@ async fn an_invalidation_that_failed_comes_before_the_next_read() {
     assert!(error.is_retryable(), "{error}");
     assert_eq!(version(&source).await, 2, "while it is down, the body answers");
     server.signal("CONT");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while version(&source).peek().await.ok().flatten().is_none() {
-        assert_eq!(version(&source).await, 2, "the old entry is never seen again");
-        assert!(Instant::now() < deadline, "the cache does not come back");
+    only_the_new_version_is_seen(&source).await;
+}
+
+/// The server comes back with the entries of its snapshot, the old one among them.
+async fn restarted_from_a_snapshot(acknowledged: bool) {
+    let mut server = RedisServer::start();
+    let source = Source::on(keylatch(&server));
+    assert_eq!(version(&source).await, 1);
+    assert_eq!(version(&source).peek().await.unwrap(), Some(1));
+    assert_eq!(server.command("SAVE").as_deref(), Some("+OK"));
+    if !acknowledged {
+        server.kill();
     }
-    assert_eq!(version(&source).peek().await.unwrap(), Some(2));
+    source.version.store(2, Ordering::SeqCst);
+    let invalidated = version(&source).invalidate().await;
+    assert_eq!(invalidated.is_ok(), acknowledged, "{invalidated:?}");
+    if acknowledged {
+        server.kill();
+    }
+    server.restart();
+    assert_eq!(server.command("EXISTS test:version").as_deref(), Some(":1"), "the snapshot was not loaded");
+    only_the_new_version_is_seen(&source).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invalidation_that_failed_outlives_a_restart_of_the_server() {
+    restarted_from_a_snapshot(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledged_invalidation_outlives_a_restart_of_the_server() {
+    restarted_from_a_snapshot(true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,12 @@ async fn fallible(id: u64) -> std::result::Result<Arc<str>, Failure> {
 #[cached(ttl = "1h")]
 async fn of_io(path: &str) -> io::Result<Vec<u8>> {
     Ok(path.as_bytes().to_vec())
+}
+
+/// Not `Send`, and so for runtimes of one thread.
+#[cached(ttl = "1h")]
+async fn of_one_thread(id: u64) -> Rc<str> {
+    id.to_string().into()
 }
 
 #[cached(ttl = "1h")]
@@ -87,6 +94,7 @@ async fn unfinished(id: u64) -> Result<u64, Failure> {
 async fn main() {
     assert!(fallible(0).await.is_err());
     assert_eq!(&*fallible(1).await.unwrap(), "1");
+    assert_eq!(&*of_one_thread(1).await, "1");
     assert_eq!(of_io("a").await.unwrap(), b"a");
     assert_eq!((maybe(0).await, maybe(1).await), (None, Some(1)));
     assert_eq!(map(1).await[&1].1, "half");

@@ -165,7 +165,6 @@ pub fn call<S, T, P, V, B, F>(
 ) -> impl CachedCall<Output = T, Value = T::Value>
 where
     T: Outcome<S, Payload = P>,
-    T::Value: Send,
     V: FnOnce(&T::Value) -> Verdict,
     B: FnOnce() -> F,
     F: Future<Output = T>,
@@ -232,7 +231,6 @@ impl<P, V, B, R, F> Call<P, V, B, R, F> {
 
 impl<P, V, B, T, F> CachedCall for Call<P, V, B, Shape<P, T>, F>
 where
-    T: Send,
     F: Future,
 {
     type Value = T;

@@ -99,7 +99,6 @@ impl<C> Entry<C> {
     pub async fn get_or_load<T>(self, load: impl AsyncFnOnce() -> T) -> T
     where
         C: Codec<T>,
-        T: Send,
     {
         self.answer::<shape::Plain, T, _, _>(load).await
     }
@@ -114,7 +113,6 @@ impl<C> Entry<C> {
     pub async fn try_get_or_load<T, E>(self, load: impl AsyncFnOnce() -> Result<T, E>) -> Result<T, E>
     where
         C: Codec<T>,
-        T: Send,
     {
         self.answer::<shape::Fallible, Result<T, E>, _, _>(load).await
     }
@@ -126,7 +124,6 @@ impl<C> Entry<C> {
     pub async fn get<T>(self) -> Result<Option<T>>
     where
         C: Codec<T>,
-        T: Send,
     {
         self.handle::<T>().peek().await
     }
@@ -138,7 +135,6 @@ impl<C> Entry<C> {
     pub async fn put<T>(self, value: T) -> Result<()>
     where
         C: Codec<T>,
-        T: Send,
     {
         self.handle::<T>().put(value).await
     }
@@ -157,7 +153,6 @@ impl<C> Entry<C> {
     fn handle<T>(self) -> impl CachedCall<Output = T, Value = T>
     where
         C: Codec<T>,
-        T: Send,
     {
         call::<shape::Plain, T, _, _, _, _>(self.plan, codec::<C, T>(), always, || std::future::pending())
     }
@@ -165,7 +160,6 @@ impl<C> Entry<C> {
     async fn answer<S, T, B, P>(self, load: B) -> T
     where
         T: Outcome<S, Payload = P>,
-        T::Value: Send,
         B: AsyncFnOnce() -> T,
         C: Codec<P>,
     {

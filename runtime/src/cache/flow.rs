@@ -2,6 +2,7 @@
 //! and [`lead`], compiled once.
 
 use std::future::Future;
+use std::pin::pin;
 
 use super::decision::Expected;
 use super::dependencies::Recorder;
@@ -140,13 +141,14 @@ where
             if life > STAMP_MARGIN {
                 let keys: Vec<_> = stamps.iter().map(|(key, _)| key).collect();
                 // A stamp that dies before its entry is a miss, so a failure here costs no more than that.
-                let _ = plan.home.store().capture(&keys, life).await;
+                let capture = pin!(plan.home.store().capture(&keys, life));
+                let _ = plan.home.in_time(plan.options.timeout, "push stamps forward", capture).await;
             }
             lead.store(envelope, life).await;
         }
         Err(error) => {
             plan.function.count_error();
-            telemetry::undecodable(plan.function.name(), &plan.key, &error);
+            telemetry::unencodable(plan.function.name(), &plan.key, &error);
             lead.not_for_storing("could not be encoded").await;
         }
     }

@@ -2,7 +2,9 @@
 //! followers how it ended.
 
 use std::future::{self, Future};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -22,6 +24,7 @@ pub(super) struct Lead {
     home: Keylatch,
     key: Key,
     function: &'static Function,
+    timeout: Option<Duration>,
     flight: Option<Arc<Flight>>,
     /// What the slot must still begin with for the result to be stored.
     expected: Prefix,
@@ -67,6 +70,7 @@ impl Lead {
             home: plan.home.clone(),
             key: plan.key.clone(),
             function: plan.function,
+            timeout: plan.options.timeout,
             flight,
             expected,
             replaces: plan.mode == Mode::Refresh,
@@ -125,14 +129,14 @@ impl Lead {
 
     /// Stores the envelope if the slot still holds our lease, and hands it to the followers either way: they came before
     /// whatever has changed since.
-    pub(super) async fn store(mut self, envelope: Vec<u8>, life: std::time::Duration) {
+    pub(super) async fn store(mut self, envelope: Vec<u8>, life: Duration) {
         let began = clock::now();
         let filled = self.fill(&envelope, life).await;
         match filled {
             Ok(Guarded::Applied) => {
                 telemetry::stored(self.function.name(), &self.key, clock::now() - began);
                 if self.replaces {
-                    self.invalidate_made_from_it().await;
+                    invalidate_made_from(self.home.clone(), self.function, &self.key).await;
                 }
             }
             Ok(Guarded::Refused) => {
@@ -142,24 +146,24 @@ impl Lead {
             Err(error) => {
                 self.function.count_error();
                 telemetry::cache_failed(self.function.name(), &self.key, &error);
+                // It may have been stored all the same; but the caller is not to wait for a server that hangs.
+                if self.replaces {
+                    let (home, function, key) = (self.home.clone(), self.function, self.key.clone());
+                    tokio::spawn(async move { invalidate_made_from(home, function, &key).await });
+                }
             }
         }
         self.end(Ending::Loaded(Bytes::from(envelope)));
     }
 
-    async fn fill(&self, envelope: &[u8], life: std::time::Duration) -> crate::Result<Guarded> {
+    /// Bounded as a look-up is: a server that hangs now must not keep the caller from its answer.
+    async fn fill(&self, envelope: &[u8], life: Duration) -> crate::Result<Guarded> {
         let store = self.home.store();
         if !self.home.rules().check_fills {
             return store.put(&self.key, envelope, life).await;
         }
-        store.replace(&self.key, &self.expected, envelope, life).await
-    }
-
-    async fn invalidate_made_from_it(&self) {
-        let mut invalidation = Invalidation::new(self.function, self.home.clone());
-        invalidation.made_from(&self.key);
-        // A failure is kept, repeated and traced there.
-        let _ = invalidation.apply().await;
+        let fill = pin!(store.replace(&self.key, &self.expected, envelope, life));
+        self.home.in_time(self.timeout, "fill", fill).await
     }
 
     /// The result is not to be stored.
@@ -181,8 +185,9 @@ impl Lead {
 
     async fn give_up(&mut self, ending: Ending) {
         if self.state == State::Claimed {
+            let release = pin!(self.home.store().release(&self.key, &self.expected));
             // An unanswered release leaves a lease that expires by itself.
-            let _ = self.home.store().release(&self.key, &self.expected).await;
+            let _ = self.home.in_time(self.timeout, "release", release).await;
         }
         self.end(ending);
     }
@@ -210,6 +215,14 @@ impl Drop for Lead {
             });
         }
     }
+}
+
+/// Entries made from the one before a new value was stored must go.
+async fn invalidate_made_from(home: Keylatch, function: &'static Function, key: &Key) {
+    let mut invalidation = Invalidation::new(function, home);
+    invalidation.made_from(key);
+    // A failure is kept, repeated and traced there.
+    let _ = invalidation.apply().await;
 }
 
 /// Runs the body while its lease is kept.

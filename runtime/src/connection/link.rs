@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::ConnectionConfig;
 use super::failure::failed;
+use super::pulse::Pulse;
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::random;
@@ -27,6 +28,7 @@ const PIPELINE_BUFFER: usize = 1024;
 #[derive(Clone)]
 pub(super) struct Live {
     pub(super) connection: MultiplexedConnection,
+    pub(super) pulse: Arc<Pulse>,
     generation: u64,
 }
 
@@ -39,6 +41,10 @@ struct Shared {
     current: ArcSwapOption<Live>,
     dialing: Mutex<Dialing>,
     generation: AtomicU64,
+    /// Which server answered the last dial: its run id.
+    server: Mutex<Option<String>>,
+    /// The generation of a connection to another server than before, from which nothing is read yet; 0 for none.
+    unfamiliar: AtomicU64,
     tracking: AtomicBool,
     wakeups: Wakeups,
 }
@@ -60,6 +66,8 @@ impl Link {
             current: ArcSwapOption::empty(),
             dialing: Mutex::new(Dialing::Idle { failures: 0, not_before: None }),
             generation: AtomicU64::new(0),
+            server: Mutex::new(None),
+            unfamiliar: AtomicU64::new(0),
             tracking: AtomicBool::new(false),
             wakeups,
         })))
@@ -75,7 +83,10 @@ impl Link {
     /// [`ErrorKind::Unavailable`] at once while the pause after a failed dial lasts.
     pub(super) async fn live(&self) -> Result<Live> {
         if let Some(live) = self.0.current.load().as_deref() {
-            return Ok(live.clone());
+            if !live.pulse.is_silent() {
+                return Ok(live.clone());
+            }
+            self.0.lost(live.generation);
         }
         let mut dialled = Shared::dial(&self.0)?;
         let outcome = dialled.wait_for(Option::is_some).await;
@@ -83,6 +94,18 @@ impl Link {
             Some(outcome) => outcome,
             None => Err(Error::new(ErrorKind::Unavailable, "connect").with("server", &self.0.address)),
         }
+    }
+
+    /// The generation of a connection to a server that may not know the last invalidations: it was restarted, or another
+    /// one has taken its place.
+    pub(super) fn unfamiliar(&self) -> Option<u64> {
+        Some(self.0.unfamiliar.load(Ordering::Acquire)).filter(|generation| *generation != 0)
+    }
+
+    /// The server of that generation knows the last invalidations by now.
+    pub(super) fn familiar(&self, generation: u64) {
+        // Refused if there is yet another server by now, which then stays unfamiliar.
+        let _ = self.0.unfamiliar.compare_exchange(generation, 0, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Forgets a connection that turned out to be broken, unless it has been replaced already.
@@ -100,11 +123,12 @@ impl Shared {
             return Ok(watch::channel(Some(Ok(live.clone()))).1);
         }
         match &*dialing {
-            Dialing::Now(outcome) => return Ok(outcome.clone()),
+            // A dial whose task went with its runtime will never announce anything.
+            Dialing::Now(outcome) if outcome.has_changed().is_ok() => return Ok(outcome.clone()),
             Dialing::Idle { not_before: Some((not_before, error)), .. } if clock::now() < *not_before => {
                 return Err(error.clone());
             }
-            Dialing::Idle { .. } => {}
+            Dialing::Idle { .. } | Dialing::Now(_) => {}
         }
         let failures = match &*dialing {
             Dialing::Idle { failures, .. } => *failures,
@@ -166,7 +190,25 @@ impl Shared {
         let tracked = clock::within(self.connect_timeout, track.query_async::<()>(&mut connection)).await;
         // A server or proxy that cannot track is served by timers alone.
         self.tracking.store(matches!(tracked, Some(Ok(()))), Ordering::Relaxed);
-        Ok(Live { connection, generation })
+        self.meet(&mut connection, generation).await;
+        Ok(Live { connection, pulse: Arc::default(), generation })
+    }
+
+    /// Notices another server than before, before anything can be read from it. A server that does not tell its run id
+    /// counts as another one each time.
+    async fn meet(&self, connection: &mut MultiplexedConnection, generation: u64) {
+        let mut info = redis::cmd("INFO");
+        info.arg("server");
+        let told = clock::within(self.connect_timeout, info.query_async::<String>(connection)).await;
+        let run_id = told
+            .and_then(Result::ok)
+            .and_then(|info| info.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::to_owned));
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        if server.is_some() && (run_id.is_none() || *server != run_id) {
+            telemetry::unfamiliar(&self.address);
+            self.unfamiliar.store(generation, Ordering::Release);
+        }
+        *server = Some(run_id.unwrap_or_default());
     }
 
     fn pushed(&self, generation: u64, push: &PushInfo) {

@@ -198,6 +198,9 @@ impl Keylatch {
 
     /// Carries out what belongs here; keeps it if that fails.
     pub(crate) async fn carry_out(&self, targets: Vec<Target>) -> Result<()> {
+        if self.0.store.is_remote() {
+            self.0.kept.remember(&targets, self.space().all());
+        }
         let outcome = carry_out(self.store(), &targets).await;
         if let Err(error) = &outcome {
             keep(self, targets, error);
@@ -207,7 +210,8 @@ impl Keylatch {
 
     /// Repeats invalidations that failed. Nothing may be read before.
     pub(crate) async fn repeat_kept_invalidations(&self) -> Result<()> {
-        if self.0.kept.is_empty() {
+        let unfamiliar = self.0.store.unfamiliar();
+        if self.0.kept.is_empty() && unfamiliar.is_none() {
             return Ok(());
         }
         let repeated = Box::pin(self.0.kept.repeat(self.store()));

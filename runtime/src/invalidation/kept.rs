@@ -1,18 +1,22 @@
 //! Invalidations that the server could not be told. Nothing is read before it has been.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Target;
 use super::target::carry_out;
+use crate::clock::Instant;
 use crate::error::{Error, Result};
 use crate::key::Key;
-use crate::store::Store;
+use crate::store::AnyStore;
 use crate::{Keylatch, clock, telemetry};
 
 /// How many are kept. When there are more, everything is invalidated instead.
 const LIMIT: usize = 10_000;
+/// For how long an invalidation is remembered: as long as a replica may lag behind, or a snapshot be older.
+const REMEMBERED: Duration = Duration::from_secs(30);
 /// The pause between two tries in the background.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -22,6 +26,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Kept {
     any: AtomicBool,
     targets: Mutex<Vec<Target>>,
+    /// The last ones, sent or not: a server that was restarted from a snapshot, or a replica that was promoted, may never
+    /// have seen them.
+    recent: Mutex<VecDeque<(Instant, Target)>>,
     /// Readers wait for the one that repeats.
     repeating: tokio::sync::Mutex<()>,
     /// Whether a task repeats in the background, for processes that do not read.
@@ -43,9 +50,32 @@ impl Kept {
         kept.len()
     }
 
-    /// Repeats what is kept, in order; puts it back if that fails.
-    pub(crate) async fn repeat(&self, store: &impl Store) -> Result<()> {
+    /// Remembers what is about to be sent, for as long as another server may not know it.
+    pub(crate) fn remember(&self, targets: &[Target], all: &Key) {
+        let now = clock::now();
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        while recent.front().is_some_and(|(at, _)| now - *at > REMEMBERED) {
+            recent.pop_front();
+        }
+        recent.extend(targets.iter().map(|target| (now, target.clone())));
+        if recent.len() > LIMIT {
+            recent.clear();
+            recent.push_back((now, Target::Key(all.clone())));
+        }
+    }
+
+    fn recent(&self) -> Vec<Target> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.iter().map(|(_, target)| target.clone()).collect()
+    }
+
+    /// Tells a new server the last invalidations. Repeats what is kept, in order; puts it back if that fails.
+    pub(crate) async fn repeat(&self, store: &AnyStore) -> Result<()> {
         let _repeating = self.repeating.lock().await;
+        if let Some(generation) = store.unfamiliar() {
+            carry_out(store, &self.recent()).await?;
+            store.familiar(generation);
+        }
         let targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if targets.is_empty() {
             return Ok(());
@@ -70,15 +100,24 @@ pub(crate) fn keep(home: &Keylatch, targets: Vec<Target>, error: &Error) {
     if home.kept().in_background.swap(true, Ordering::AcqRel) {
         return;
     }
-    let home = home.clone();
+    // Holds on to the `Keylatch` until the server has been told: other processes read the same entries.
+    let task = Background(home.clone());
     runtime.spawn(async move {
         let mut pause = FIRST_PAUSE;
-        while !home.kept().is_empty() {
+        while !task.0.kept().is_empty() {
             clock::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
             // The failure is the same as the one that was reported when these were kept.
-            let _ = home.kept().repeat(home.store()).await;
+            let _ = task.0.kept().repeat(task.0.store()).await;
         }
-        home.kept().in_background.store(false, Ordering::Release);
     });
+}
+
+/// The task that repeats in the background. However it ends, also with its runtime, another one may begin.
+struct Background(Keylatch);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.kept().in_background.store(false, Ordering::Release);
+    }
 }

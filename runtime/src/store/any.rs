@@ -17,6 +17,28 @@ pub(crate) enum AnyStore {
     Unusable(UnusableStore),
 }
 
+impl AnyStore {
+    /// A server that may not know the last invalidations; see [`Connection::unfamiliar`](crate::connection::Connection).
+    pub(crate) fn unfamiliar(&self) -> Option<u64> {
+        match self {
+            Self::Redis(store) => store.unfamiliar(),
+            Self::Memory(_) | Self::Unusable(_) => None,
+        }
+    }
+
+    /// The server has been told.
+    pub(crate) fn familiar(&self, generation: u64) {
+        if let Self::Redis(store) = self {
+            store.familiar(generation);
+        }
+    }
+
+    /// Whether entries outlive this process's memory, and so can come back.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self, Self::Redis(_))
+    }
+}
+
 macro_rules! each {
     ($self:ident . $method:ident ( $($arg:expr),* ) $($await:tt)*) => {
         match $self {

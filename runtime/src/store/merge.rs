@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::Values;
 use super::redis::{bulk, mget, unexpected};
-use crate::connection::Connection;
+use crate::connection::{Connection, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 
@@ -90,19 +90,67 @@ struct Turn<'a>(&'a Arc<Shared>);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut gathering = self.0.gathering();
-        let runtime = tokio::runtime::Handle::try_current();
-        match runtime {
-            Ok(runtime) if !gathering.waiting.is_empty() => {
-                drop(gathering);
-                runtime.spawn(Shared::send_gathered(Arc::clone(self.0)));
-            }
-            // Without a runtime nothing can be sent any more; who waits is told by its channel.
-            _ => {
-                gathering.waiting.clear();
-                gathering.under_way = false;
-            }
+        let gathered = Gathered { shared: Arc::clone(self.0), holds_turn: true };
+        // Without a runtime nothing can be sent any more: dropping `gathered` tells those who wait.
+        if let Some(gathered) = gathered.unless_nobody_waits()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(gathered.send_all());
         }
+    }
+}
+
+/// The turn of the task that sends those who gathered. However the task ends, also with its runtime, nobody is left
+/// waiting: those who were not answered are told by their channels, and the next caller is sent at once.
+struct Gathered {
+    shared: Arc<Shared>,
+    holds_turn: bool,
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        if self.holds_turn {
+            let mut gathering = self.shared.gathering();
+            gathering.under_way = false;
+            gathering.waiting.clear();
+        }
+    }
+}
+
+impl Gathered {
+    /// Gives the turn back if nobody waits, in one step with looking.
+    fn unless_nobody_waits(mut self) -> Option<Self> {
+        let mut gathering = self.shared.gathering();
+        if gathering.waiting.is_empty() {
+            gathering.under_way = false;
+            drop(gathering);
+            self.holds_turn = false;
+            return None;
+        }
+        drop(gathering);
+        Some(self)
+    }
+
+    /// Sends batch after batch until nobody waits.
+    async fn send_all(mut self) {
+        loop {
+            // Those who were just answered ask again at once: give them the chance to be part of this batch.
+            tokio::task::yield_now().await;
+            match self.unless_nobody_waits() {
+                Some(gathered) => self = gathered,
+                None => return,
+            }
+            let batch = self.next_batch();
+            self.shared.send(batch).await;
+        }
+    }
+
+    fn next_batch(&self) -> Vec<Waiting> {
+        let mut gathering = self.shared.gathering();
+        let most =
+            (BYTES_OF_A_REPLY / self.shared.typical.load(Ordering::Relaxed).max(1)).clamp(1, MOST_CALLERS);
+        let count = gathering.waiting.len().min(most);
+        gathering.waiting.drain(..count).collect()
     }
 }
 
@@ -112,7 +160,7 @@ impl Shared {
     }
 
     async fn read_alone(&self, keys: &[&Key]) -> Result<Values> {
-        match self.connection.command("read", &mget(keys)).await? {
+        match self.connection.command("read", Server::Familiar, &mget(keys)).await? {
             Value::Array(values) if values.len() == keys.len() => {
                 let values: Values =
                     values.into_iter().map(|value| bulk("read", value)).collect::<Result<_>>()?;
@@ -123,34 +171,17 @@ impl Shared {
         }
     }
 
-    /// Sends batch after batch until nobody waits.
-    async fn send_gathered(self: Arc<Self>) {
-        loop {
-            // Those who were just answered ask again at once: give them the chance to be part of this batch.
-            tokio::task::yield_now().await;
-            let batch = {
-                let mut gathering = self.gathering();
-                if gathering.waiting.is_empty() {
-                    gathering.under_way = false;
-                    return;
-                }
-                let most =
-                    (BYTES_OF_A_REPLY / self.typical.load(Ordering::Relaxed).max(1)).clamp(1, MOST_CALLERS);
-                let count = gathering.waiting.len().min(most);
-                gathering.waiting.drain(..count).collect::<Vec<_>>()
-            };
-            self.send(batch).await;
-        }
-    }
-
     async fn send(&self, batch: Vec<Waiting>) {
         let (asked, places) = once_each(&batch);
-        let answer = self.connection.command("read", &mget(&asked)).await.and_then(|answer| match answer {
-            Value::Array(values) if values.len() == asked.len() => {
-                values.into_iter().map(|value| bulk("read", value)).collect::<Result<Vec<_>>>()
-            }
-            other => Err(unexpected("read", &other)),
-        });
+        let answer =
+            self.connection.command("read", Server::Familiar, &mget(&asked)).await.and_then(|answer| {
+                match answer {
+                    Value::Array(values) if values.len() == asked.len() => {
+                        values.into_iter().map(|value| bulk("read", value)).collect::<Result<Vec<_>>>()
+                    }
+                    other => Err(unexpected("read", &other)),
+                }
+            });
         match answer {
             Ok(values) => {
                 self.learn(values.iter().flatten().map(Bytes::len).sum::<usize>() / batch.len());

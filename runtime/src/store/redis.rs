@@ -9,7 +9,7 @@ use redis::{Cmd, Pipeline, Value};
 use super::merge::Merger;
 use super::slot::{StampState, new_stamp};
 use super::{Claim, ClaimRequest, Guarded, Overlap, StampStates, Store, Values, Wake};
-use crate::connection::Connection;
+use crate::connection::{Connection, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{FullPattern, Key, entry_of, stamp_of};
 use crate::script::{Lua, Scripts};
@@ -30,8 +30,16 @@ impl RedisStore {
         Self { reads: Merger::new(connection.clone()), connection, scripts: Scripts::new() }
     }
 
+    pub(crate) fn unfamiliar(&self) -> Option<u64> {
+        self.connection.unfamiliar()
+    }
+
+    pub(crate) fn familiar(&self, generation: u64) {
+        self.connection.familiar(generation);
+    }
+
     async fn run(&self, operation: &'static str, cmd: &Cmd) -> Result<Value> {
-        self.connection.command(operation, cmd).await
+        self.connection.command(operation, Server::Any, cmd).await
     }
 
     /// Claims a slot that is empty: in one command where no stamp is asked for, else in one pipeline.
@@ -40,12 +48,15 @@ impl RedisStore {
         set.arg(claim.slot.as_bytes()).arg(claim.lease.as_bytes());
         set.arg("NX").arg("PX").arg(millis(claim.lease_life));
         let (won, states) = if claim.stamps.is_empty() {
-            (self.run("claim", &set).await? == Value::Okay, StampStates::new())
+            (
+                self.connection.command("claim", Server::Familiar, &set).await? == Value::Okay,
+                StampStates::new(),
+            )
         } else {
             let mut pipeline = Pipeline::with_capacity(2 * claim.stamps.len() + 1);
             let fresh = add_captures(&mut pipeline, claim.stamps, claim.stamp_life);
             pipeline.add_command(set);
-            let mut answers = self.connection.pipeline("claim", &pipeline).await?;
+            let mut answers = self.connection.pipeline("claim", Server::Familiar, &pipeline).await?;
             (answers.pop() == Some(Value::Okay), captured("claim", answers, &fresh)?)
         };
         Ok(if won { Claim::Won(states) } else { Claim::Lost })
@@ -94,7 +105,7 @@ impl Store for RedisStore {
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.cmd("CLIENT").arg("CACHING").arg("YES").ignore();
         pipeline.add_command(mget(keys));
-        let mut answers = self.connection.pipeline("read and watch", &pipeline).await?;
+        let mut answers = self.connection.pipeline("read and watch", Server::Familiar, &pipeline).await?;
         match answers.pop() {
             Some(Value::Array(values)) if values.len() == keys.len() => {
                 values.into_iter().map(|value| bulk("read and watch", value)).collect()
@@ -123,7 +134,7 @@ impl Store for RedisStore {
         }
         let mut pipeline = Pipeline::with_capacity(2 * stamps.len());
         let fresh = add_captures(&mut pipeline, stamps, life);
-        let answers = self.connection.pipeline("capture stamps", &pipeline).await?;
+        let answers = self.connection.pipeline("capture stamps", Server::Familiar, &pipeline).await?;
         captured("capture stamps", answers, &fresh)
     }
 
@@ -213,7 +224,7 @@ impl Store for RedisStore {
             pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
             pipeline.cmd("GET").arg(key.as_bytes());
             pipeline.add_command(set);
-            self.connection.pipeline("lock", &pipeline).await?.pop().unwrap_or(Value::Nil)
+            self.connection.pipeline("lock", Server::Any, &pipeline).await?.pop().unwrap_or(Value::Nil)
         } else {
             self.run("lock", &set).await?
         };

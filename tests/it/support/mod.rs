@@ -1,10 +1,12 @@
 //! What tests share: servers of their own, and other processes.
 
 pub(crate) mod child;
+pub(crate) mod proxy;
 pub(crate) mod redis_server;
 
 use std::time::Duration;
 
+pub(crate) use proxy::Proxy;
 pub(crate) use redis_server::RedisServer;
 
 use keylatch::Keylatch;

@@ -32,6 +32,10 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Starts the process again on the same port and directory, and waits until it answers.
     pub(crate) fn restart(&mut self) {
         assert!(self.process.is_none(), "the server runs already");
