@@ -3,6 +3,7 @@
 mod auto_traits;
 mod cache_invalidate;
 mod cached;
+mod global;
 mod keys;
 mod locks;
 mod order;
@@ -14,3 +15,4 @@ mod support;
 mod telemetry;
 mod tidy;
 mod torture;
+mod with_lock;

@@ -7,9 +7,17 @@ const ARGUMENT: &str = "KEYLATCH_TEST_CHILD_ARGUMENT";
 
 /// Starts the test function at `path` in a process of its own, with an argument.
 pub(crate) fn start(path: &str, argument: &str) -> Child {
+    start_with(path, argument, &[])
+}
+
+/// The same, with environment variables; none that this crate reads is inherited.
+pub(crate) fn start_with(path: &str, argument: &str, environment: &[(&str, &str)]) -> Child {
     let (_, role) = path.rsplit_once("::").expect("the path of a test function in a module");
     Command::new(std::env::current_exe().expect("this test binary"))
         .args(["--exact", path, "--nocapture"])
+        .env_remove("REDIS_URL")
+        .env_remove("REDIS_KEY_PREFIX")
+        .envs(environment.iter().copied())
         .env(ROLE, role)
         .env(ARGUMENT, argument)
         .stdin(Stdio::null())
