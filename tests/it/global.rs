@@ -4,6 +4,9 @@ use keylatch::{CachedCall, Keylatch, cached};
 
 use crate::support::{RedisServer, child};
 
+/// Names and values of environment variables.
+type Environment<'a> = &'a [(&'a str, &'a str)];
+
 #[cached(key = "global:{id}", ttl = "1m")]
 async fn global(id: u64) -> u64 {
     id * 2
@@ -45,7 +48,7 @@ async fn child_has_a_bad_environment() {
 fn each_way_to_a_global_instance() {
     let server = RedisServer::start();
     let url = server.url();
-    let cases: [(&str, &str, &[(&str, &str)]); 4] = [
+    let cases: [(&str, &str, Environment<'_>); 4] = [
         ("global::child_installs", "", &[]),
         ("global::child_uses_the_environment", "keylatch", &[]),
         ("global::child_uses_the_environment", "shop", &[("REDIS_URL", &url), ("REDIS_KEY_PREFIX", "shop")]),
