@@ -2,10 +2,12 @@
 //! followed in time, and a cancelled one leaves nothing behind.
 
 use std::fs;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use keylatch::{Key, Keylatch, LockBuilder, LockError, with_lock};
@@ -66,44 +68,86 @@ async fn processes_exclude_each_other() {
     assert_eq!(fs::read_to_string(file.path()).unwrap(), INCREMENTS.to_string());
 }
 
+/// How many are inside, and how many ever were at once.
+#[derive(Debug, Default)]
+struct Room {
+    inside: AtomicU32,
+    most: AtomicU32,
+    entered: AtomicU32,
+}
+
+impl Room {
+    async fn visit(&self, stay: impl Future<Output = ()>) {
+        let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(inside, Ordering::SeqCst);
+        self.entered.fetch_add(1, Ordering::SeqCst);
+        stay.await;
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn most(&self) -> u32 {
+        self.most.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_exclude_each_other() {
+    let server = RedisServer::start();
+    let embedded = Keylatch::in_memory();
+    for instances in [[embedded.clone(), embedded], [keylatch(&server), keylatch(&server)]] {
+        let room = Arc::new(Room::default());
+        let mut tasks = tokio::task::JoinSet::new();
+        for index in 0..50 {
+            let (cache, room) = (instances[index % 2].clone(), Arc::clone(&room));
+            tasks.spawn(async move {
+                for _ in 0..4 {
+                    let lock = lock(&cache, Duration::from_secs(10)).wait(Duration::from_secs(60));
+                    lock.run(async |_lease| room.visit(tokio::task::yield_now()).await).await.unwrap();
+                }
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.expect("everybody was let in");
+        }
+        assert_eq!((room.entered.load(Ordering::SeqCst), room.most()), (200, 1));
+    }
+}
+
 /// The mutant: somebody deletes the key of a held lock. The check must then see two inside, or it would prove nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_holders_are_seen() {
     let server = RedisServer::start();
     let cache = keylatch(&server);
-    let (inside, most) = (AtomicU32::new(0), AtomicU32::new(0));
-    let body = async |_lease| {
-        most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        inside.fetch_sub(1, Ordering::SeqCst);
-    };
+    let room = Room::default();
     let vandal = async {
-        until("nobody is inside", || inside.load(Ordering::SeqCst) == 1).await;
+        until("nobody is inside", || room.inside.load(Ordering::SeqCst) == 1).await;
         server.command("DEL test#lock:shared").expect("the server answers");
     };
-    let hold = || lock(&cache, Duration::from_secs(5)).run(body);
+    // The first stays until the second is in.
+    let both = async || until("the second was kept out", || room.most() == 2).await;
+    let hold = || lock(&cache, Duration::from_secs(5)).run(async |_lease| room.visit(both()).await);
     let (_first, _second, ()) = tokio::join!(hold(), hold(), vandal);
-    assert_eq!(most.load(Ordering::SeqCst), 2);
+    assert_eq!(room.most(), 2);
 }
 
 const TTL: Duration = Duration::from_millis(600);
 
-/// Holds the lock, and writes a line after each await, until it is told that the lock is lost.
+/// Holds the lock, and writes a dot after each await, until it is told that the lock is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_holds() {
     let Some(argument) = child::argument("child_holds") else { return };
     let (url, file) = argument.split_once(' ').unwrap();
     let cache = in_child(url);
-    let lines = AtomicU32::new(0);
+    let mut file = fs::OpenOptions::new().append(true).open(file).unwrap();
     let held = lock(&cache, TTL).run(async |_lease| {
         loop {
-            fs::write(file, lines.fetch_add(1, Ordering::SeqCst).to_string()).unwrap();
+            file.write_all(b".").unwrap();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
     let lost: Result<(), LockError> = held.await;
     assert!(matches!(&lost, Err(error @ LockError::Lost { .. }) if error.body_ran()), "{lost:?}");
-    fs::write(file, format!("lost after {}", lines.load(Ordering::SeqCst))).unwrap();
+    file.write_all(b"lost").unwrap();
 }
 
 async fn holding_child(server: &RedisServer, file: &Path) -> std::process::Child {
@@ -119,14 +163,26 @@ async fn a_killed_holder_is_followed_within_its_ttl() {
     let server = RedisServer::start();
     let (cache, file) = (keylatch(&server), tempfile::NamedTempFile::new().unwrap());
     cache.lock("warm").run(async |_lease| ()).await.unwrap();
-    let mut child = holding_child(&server, file.path()).await;
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let began = Instant::now();
-    let guard = lock(&cache, TTL).wait(Duration::from_secs(5)).acquire().await.unwrap();
-    let waited = began.elapsed();
-    assert!(waited <= TTL + Duration::from_millis(100), "{waited:?}");
-    guard.release().await.unwrap();
+    // At several moments between two extensions, and with the next one waiting before the kill, or coming after it.
+    for moment in 0..6 {
+        let mut child = holding_child(&server, file.path()).await;
+        let next = lock(&cache, TTL).wait(Duration::from_secs(5)).acquire();
+        let killed = async {
+            tokio::time::sleep(TTL * moment / 12).await;
+            child.kill().unwrap();
+            child.wait().unwrap();
+            Instant::now()
+        };
+        let (guard, killed) = if moment % 2 == 0 {
+            tokio::join!(next, killed)
+        } else {
+            let killed = killed.await;
+            (next.await, killed)
+        };
+        let waited = killed.elapsed();
+        assert!(waited <= TTL + Duration::from_millis(100), "at moment {moment}: {waited:?}");
+        guard.unwrap().release().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -139,33 +195,55 @@ async fn a_stopped_holder_is_told_and_does_not_go_on() {
     let before = fs::read_to_string(file.path()).unwrap();
     signal(child.id(), "CONT");
     assert!(child.wait().unwrap().success(), "the child's own check failed");
-    // It may have been stopped in the middle of a poll, which then goes on to its next await: one line at most.
     let after = fs::read_to_string(file.path()).unwrap();
-    let lines: u32 = after.strip_prefix("lost after ").expect("the child was told").parse().unwrap();
-    let known: u32 = before.parse().unwrap_or(0);
-    assert!(lines <= known + 2, "stopped at line {known}, went on to line {lines}");
+    let went_on = after[before.len()..].strip_suffix("lost").expect("the child was told");
+    // It may have been stopped in the middle of a poll, which then goes on to its next await: one dot at most.
+    assert!(went_on.len() <= 1, "it went on past {} awaits", went_on.len());
     guard.lease().check().expect("the new holder is not disturbed by the old one");
     guard.release().await.unwrap();
 }
 
-/// Polls a call `polls` times and drops it. Whether it was done by then.
-async fn dropped_after<F: Future>(call: F, polls: u32) -> bool {
+/// Polls a call when it is woken, `polls` times, and drops it: at once, or when what it waits for has had time to happen.
+/// Whether it was done by then.
+async fn dropped_after<F: Future>(call: F, polls: u32, late: bool) -> bool {
     let mut call = Box::pin(call);
-    for _ in 0..polls {
-        if call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
-            return true;
+    let mut left = polls;
+    let done = poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(false);
         }
-        // Lets the connection's own task work, so that the next poll finds another state.
-        tokio::time::sleep(Duration::from_micros(300)).await;
+        left -= 1;
+        match call.as_mut().poll(cx) {
+            Poll::Ready(_) => Poll::Ready(true),
+            Poll::Pending if left == 0 => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
+    if late && !done {
+        tokio::time::sleep(Duration::from_millis(3)).await;
     }
-    false
+    done
+}
+
+/// Nothing is left on the server once it has carried out all that was sent before.
+async fn nothing_is_left(server: &RedisServer, cache: &Keylatch, what: &str) {
+    // Commands of one connection are carried out in their order, so what a dropped call has sent is there by now.
+    cache.lock("barrier").run(async |_lease| ()).await.unwrap();
+    until(what, || server.key_count() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelled_at_every_await_nothing_is_left() {
     let server = RedisServer::start();
-    let cache = keylatch(&server);
-    cache.lock("warm").run(async |_lease| ()).await.unwrap();
+    for late in [false, true] {
+        // On a connection that is there, and while one is being made.
+        cancelled_at_every_await(&server, late, Some(&keylatch(&server))).await;
+        cancelled_at_every_await(&server, late, None).await;
+    }
+}
+
+async fn cancelled_at_every_await(server: &RedisServer, late: bool, warm: Option<&Keylatch>) {
     let body = async |_lease| {
         for _ in 0..3 {
             tokio::task::yield_now().await;
@@ -173,18 +251,20 @@ async fn cancelled_at_every_await_nothing_is_left() {
     };
     for polls in 0_u32.. {
         assert!(polls < 1_000, "it never ends");
-        let free =
-            dropped_after(lock(&cache, Duration::from_secs(60)).wait(Duration::ZERO).acquire(), polls).await;
-        until("a dropped acquisition left its key", || server.key_count() == 0).await;
-        let run = dropped_after(lock(&cache, Duration::from_secs(60)).run(body), polls).await;
-        until("a dropped run left its key", || server.key_count() == 0).await;
+        let cache = || warm.cloned().unwrap_or_else(|| keylatch(server));
+        let (one, two, three) = (cache(), cache(), cache());
+        let free = dropped_after(lock(&one, Duration::from_secs(60)).acquire(), polls, late).await;
+        nothing_is_left(server, &one, "a dropped acquisition left its key").await;
+        let run = dropped_after(lock(&two, Duration::from_secs(60)).run(body), polls, late).await;
+        nothing_is_left(server, &two, "a dropped run left its key").await;
         // The same while somebody else holds it, so that the call waits.
-        let guard = lock(&cache, Duration::from_secs(60)).acquire().await.unwrap();
-        let waiting = lock(&cache, Duration::from_secs(60)).wait(Duration::from_millis(40)).acquire();
-        let waited = dropped_after(waiting, polls).await;
+        let guard = lock(&three, Duration::from_secs(60)).acquire().await.unwrap();
+        let waiting = lock(&three, Duration::from_secs(60)).wait(Duration::from_millis(40)).acquire();
+        let waited = dropped_after(waiting, polls, late).await;
         guard.release().await.unwrap();
-        until("a dropped wait left its key", || server.key_count() == 0).await;
-        if free && run && (waited || polls > 60) {
+        nothing_is_left(server, &three, "a dropped wait left its key").await;
+        if free && run && waited {
+            assert!(polls >= 3, "it has more awaits than that");
             return;
         }
     }
@@ -201,10 +281,13 @@ async fn errors_say_what_happened() {
         let timeout = lock(&cache, TTL).wait(Duration::from_millis(150)).acquire().await.unwrap_err();
         assert!(matches!(timeout, LockError::Timeout { .. }), "{timeout}");
         assert!((150..400).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
-        // Freed by a drop, without blocking; who waits is woken.
+        // Freed by a drop, without blocking, and outside of the runtime, too; who waits is woken.
         let waiting = lock(&cache, TTL).wait(Duration::from_secs(5)).acquire();
         let (next, ()) = tokio::join!(waiting, async { drop(guard) });
-        next.unwrap().release().await.unwrap();
+        let guard = next.unwrap();
+        std::thread::spawn(move || drop(guard)).join().expect("a drop does not panic");
+        let waiting = lock(&cache, TTL).wait(Duration::from_secs(5)).acquire();
+        waiting.await.unwrap().release().await.unwrap();
     }
 }
 

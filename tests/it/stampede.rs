@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use keylatch::{CachedCall, Keylatch, cached};
+use keylatch::{CachedCall, Key, Keylatch, cached};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::support::{RedisServer, builder, keylatch};
+use crate::support::{RedisServer, builder, child, keylatch, signal};
 
 /// How a body is to go, by the number of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +24,18 @@ struct Source {
     runs: AtomicU32,
     load: Duration,
     first: First,
+    /// Callers that have called, and how many have to before any body ends: otherwise the late ones would find an entry.
+    called: watch::Sender<usize>,
+    awaited: usize,
 }
 
 impl Source {
     fn new(load: Duration, first: First) -> Arc<Self> {
-        Arc::new(Self { runs: AtomicU32::new(0), load, first })
+        Self::awaiting(0, load, first)
+    }
+
+    fn awaiting(awaited: usize, load: Duration, first: First) -> Arc<Self> {
+        Arc::new(Self { runs: AtomicU32::new(0), load, first, called: watch::Sender::new(0), awaited })
     }
 
     fn runs(&self) -> u32 {
@@ -36,6 +44,8 @@ impl Source {
 
     async fn load(&self) -> Result<u32, &'static str> {
         let run = self.runs.fetch_add(1, Ordering::SeqCst) + 1;
+        let all = |called: &usize| *called >= self.awaited;
+        self.called.subscribe().wait_for(all).await.map(drop).expect("the source lives");
         tokio::time::sleep(self.load).await;
         match self.first {
             First::NeverEnds if run == 1 => std::future::pending().await,
@@ -60,6 +70,7 @@ fn callers(
     for index in 0..count {
         let (cache, source) = (instances[index % instances.len()].clone(), Arc::clone(source));
         callers.spawn(async move {
+            source.called.send_modify(|called| *called += 1);
             std::panic::AssertUnwindSafe(cold(&cache, &source, 1)).catch_unwind().await.ok()
         });
     }
@@ -72,7 +83,7 @@ async fn all(callers: JoinSet<Option<Result<u32, &'static str>>>) -> Vec<Option<
 }
 
 async fn one_run(count: usize, instances: Vec<Keylatch>) {
-    let source = Source::new(Duration::from_millis(50), First::IsLikeTheRest);
+    let source = Source::awaiting(count, Duration::from_millis(50), First::IsLikeTheRest);
     let answers = all(callers(count, &instances, &source)).await;
     assert_eq!(answers.len(), count);
     assert!(answers.iter().all(|answer| *answer == Some(Ok(42))));
@@ -92,26 +103,65 @@ async fn callers_of_three_instances_load_once() {
     one_run(900, vec![keylatch(&server), keylatch(&server), keylatch(&server)]).await;
 }
 
+/// The mutant: callers that do not share their loads are counted as such, so that one run means that they did.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loads_that_are_not_shared_are_counted() {
+    let source = Source::new(Duration::from_millis(1), First::IsLikeTheRest);
+    let cache = Keylatch::in_memory();
+    let calls = (0..20).map(|_| cold(&cache, &source, 1).bypass());
+    assert!(futures_util::future::join_all(calls).await.iter().all(Result::is_ok));
+    assert_eq!(source.runs(), 20);
+}
+
+/// How a leader goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leader {
+    /// Its task is aborted in the body.
+    Aborted,
+    /// Its future is dropped in the body, and its task goes on.
+    Dropped,
+    Panics,
+}
+
 /// A caller leads and is gone; who waits takes over, with one more run in all.
-async fn the_next_takes_over(instances: &[Keylatch], first: First) {
+async fn the_next_takes_over(instances: &[Keylatch], way: Leader) {
+    let first = if way == Leader::Panics { First::Panics } else { First::NeverEnds };
     let source = Source::new(Duration::from_millis(20), first);
     let (cache, leading) = (instances[0].clone(), Arc::clone(&source));
-    let leader = tokio::spawn(async move { cold(&cache, &leading, 1).await });
+    let (drop_it, mut dropped) = oneshot::channel::<()>();
+    let leader = tokio::spawn(async move {
+        tokio::select! {
+            answer = cold(&cache, &leading, 1) => answer.map_err(drop),
+            _told = &mut dropped => Err(()),
+        }
+    });
     while source.runs() == 0 {
         tokio::task::yield_now().await;
     }
     let others = callers(300, instances, &source);
-    if first == First::NeverEnds {
-        // The others wait by now, or will find the lease.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert_eq!(source.runs(), 1);
-        leader.abort();
+    let everybody = async { source.called.subscribe().wait_for(|called| *called >= 300).await.map(drop) };
+    tokio::time::timeout(Duration::from_secs(10), everybody)
+        .await
+        .expect("all call")
+        .expect("the source lives");
+    if way != Leader::Panics {
+        assert_eq!(source.runs(), 1, "{way:?}: while it is led, nobody else loads");
+    }
+    match way {
+        Leader::Aborted => leader.abort(),
+        Leader::Dropped => drop_it.send(()).expect("the leader waits"),
+        Leader::Panics => {}
     }
     let answers = all(others).await;
-    assert!(answers.iter().all(|answer| *answer == Some(Ok(42))), "{first:?}");
-    assert_eq!(source.runs(), 2, "{first:?}");
-    let led = leader.await;
-    assert!(led.is_err(), "{first:?}: {led:?}");
+    assert_eq!(answers.len(), 300);
+    assert!(answers.iter().all(|answer| *answer == Some(Ok(42))), "{way:?}");
+    assert_eq!(source.runs(), 2, "{way:?}");
+    match (way, leader.await) {
+        (Leader::Aborted, Err(error)) => assert!(error.is_cancelled()),
+        (Leader::Panics, Err(error)) => assert!(error.is_panic()),
+        (Leader::Dropped, Ok(Err(()))) => {}
+        (_, led) => panic!("{way:?}: {led:?}"),
+    }
     for cache in instances {
         cold(cache, &source, 1).invalidate().await.unwrap();
     }
@@ -120,10 +170,10 @@ async fn the_next_takes_over(instances: &[Keylatch], first: First) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_or_panicking_leader_is_followed_by_one() {
     let server = RedisServer::start();
-    for first in [First::NeverEnds, First::Panics] {
-        the_next_takes_over(&[Keylatch::in_memory()], first).await;
-        the_next_takes_over(&[keylatch(&server)], first).await;
-        the_next_takes_over(&[keylatch(&server), keylatch(&server), keylatch(&server)], first).await;
+    for way in [Leader::Aborted, Leader::Dropped, Leader::Panics] {
+        the_next_takes_over(&[Keylatch::in_memory()], way).await;
+        the_next_takes_over(&[keylatch(&server)], way).await;
+        the_next_takes_over(&[keylatch(&server), keylatch(&server), keylatch(&server)], way).await;
     }
 }
 
@@ -131,7 +181,7 @@ async fn a_dropped_or_panicking_leader_is_followed_by_one() {
 async fn a_failing_leader_holds_nobody_up() {
     let server = RedisServer::start();
     for instances in [vec![Keylatch::in_memory()], vec![keylatch(&server), keylatch(&server)]] {
-        let source = Source::new(Duration::from_millis(20), First::Fails);
+        let source = Source::awaiting(100, Duration::from_millis(20), First::Fails);
         let answers = all(callers(100, &instances, &source)).await;
         let failed = answers.iter().filter(|answer| matches!(answer, Some(Err(_)))).count();
         assert_eq!(failed, 1, "an error is its own caller's alone");
@@ -143,7 +193,7 @@ async fn a_failing_leader_holds_nobody_up() {
 async fn a_lease_lasts_as_long_as_its_load() {
     let server = RedisServer::start();
     let instance = || builder(&server).lease(Duration::from_millis(300)).build().unwrap();
-    let source = Source::new(Duration::from_millis(1_200), First::IsLikeTheRest);
+    let source = Source::awaiting(40, Duration::from_millis(1_200), First::IsLikeTheRest);
     let answers = all(callers(40, &[instance(), instance()], &source)).await;
     assert!(answers.iter().all(|answer| *answer == Some(Ok(42))));
     assert_eq!(source.runs(), 1);
@@ -152,7 +202,7 @@ async fn a_lease_lasts_as_long_as_its_load() {
 /// The body of a process that is killed while it loads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_loads_for_ever() {
-    let Some(url) = crate::support::child::argument("child_loads_for_ever") else { return };
+    let Some(url) = child::argument("child_loads_for_ever") else { return };
     let cache = Keylatch::builder()
         .redis_url(url)
         .namespace("test")
@@ -167,7 +217,7 @@ async fn child_loads_for_ever() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_process_is_followed_when_its_lease_ends() {
     let server = RedisServer::start();
-    let mut child = crate::support::child::start("stampede::child_loads_for_ever", &server.url());
+    let mut child = child::start("stampede::child_loads_for_ever", &server.url());
     let cache = keylatch(&server);
     let deadline = Instant::now() + Duration::from_secs(10);
     while server.command("STRLEN test:cold:1").as_deref() != Some(":17") {
@@ -177,8 +227,55 @@ async fn a_killed_process_is_followed_when_its_lease_ends() {
     child.kill().unwrap();
     child.wait().unwrap();
     let began = Instant::now();
-    let source = Source::new(Duration::ZERO, First::IsLikeTheRest);
-    assert_eq!(cold(&cache, &source, 1).await, Ok(42));
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    let source = Source::awaiting(50, Duration::ZERO, First::IsLikeTheRest);
+    let answers = all(callers(50, &[cache], &source)).await;
+    let waited = began.elapsed();
+    assert!(answers.iter().all(|answer| *answer == Some(Ok(42))));
+    // The lease of the dead was renewed a third of its life ago at most, if it was renewed in time.
+    assert!(waited > Duration::from_millis(100), "nobody waited for the lease: {waited:?}");
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
     assert_eq!(source.runs(), 1);
+}
+
+/// Reads an old value, and returns it when it is told to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_loads_late() {
+    let Some(argument) = child::argument("child_loads_late") else { return };
+    let (url, go) = argument.split_once(' ').unwrap();
+    let cache = Keylatch::builder()
+        .redis_url(url)
+        .namespace("test")
+        .lease(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    let late = cache.entry(Key::of("late")).get_or_load(async || {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !std::path::Path::new(go).exists() {
+            assert!(Instant::now() < deadline, "nobody lets this child go on");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        1_u32
+    });
+    assert_eq!(late.await, 1, "its own caller gets its own value");
+}
+
+/// A leader whose process is stopped beyond its lease goes on when somebody else has loaded anew: its value is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_process_does_not_store_over_its_follower() {
+    let server = RedisServer::start();
+    let directory = tempfile::tempdir().unwrap();
+    let go = directory.path().join("go");
+    let mut child = child::start("stampede::child_loads_late", &format!("{} {}", server.url(), go.display()));
+    let cache = keylatch(&server);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while server.command("STRLEN test:late").as_deref() != Some(":17") {
+        assert!(Instant::now() < deadline, "the child does not load");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    signal(child.id(), "STOP");
+    std::fs::write(&go, "").unwrap();
+    assert_eq!(cache.entry(Key::of("late")).get_or_load(async || 2_u32).await, 2);
+    signal(child.id(), "CONT");
+    assert!(child.wait().unwrap().success(), "the child's own check failed");
+    assert_eq!(cache.entry(Key::of("late")).get::<u32>().await.unwrap(), Some(2));
 }
