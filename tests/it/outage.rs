@@ -176,6 +176,25 @@ async fn bodies_that_end_while_the_server_is_stopped_answer_in_time() {
     hits_return(&source).await;
 }
 
+#[cached(key = "hasty", ttl = "10m", timeout = "50ms", skip(source), using = source.cache)]
+async fn hasty(source: &Source) -> u64 {
+    source.runs.fetch_add(1, Ordering::SeqCst);
+    1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_may_have_a_time_out_of_its_own() {
+    let server = RedisServer::start();
+    let source = Source::on(keylatch(&server));
+    hits_return(&source).await;
+    server.signal("STOP");
+    let began = Instant::now();
+    assert_eq!(hasty(&source).await, 1);
+    let waited = began.elapsed();
+    server.signal("CONT");
+    assert!(waited >= Duration::from_millis(50) && waited < LOOK_UP / 2, "{waited:?}");
+}
+
 /// A connection over which nothing comes any more, but which nobody closes: the host is gone, or a firewall forgot it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_connection_is_replaced() {
