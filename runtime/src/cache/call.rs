@@ -11,6 +11,7 @@ use super::decision::{Finding, judge};
 use super::flow::{Task, expected, header, read_through, restore};
 use super::outcome::{Outcome, Verdict};
 use super::plan::{Mode, Plan};
+use super::session::all_current;
 use crate::clock;
 use crate::codec::CodecHandle;
 use crate::error::{Error, ErrorKind, Result};
@@ -314,15 +315,7 @@ async fn peek<P>(plan: &Plan, codec: &CodecHandle<P>) -> Result<Option<bytes::By
     let Finding::Value { others } = judge(values[0].as_deref(), &declared, expected(plan, codec)) else {
         return Ok(None);
     };
-    if !others.is_empty() {
-        let keys: Vec<&Key> = others.iter().map(|(key, _)| key).collect();
-        let current = plan.home.in_time(plan.options.timeout, "read", pin!(store.read(&keys))).await?;
-        let current = current.iter().map(|value| StampState::of(value.as_deref()));
-        if !current.zip(&others).all(|(state, (_, stamp))| state == Some(StampState::Current(*stamp))) {
-            return Ok(None);
-        }
-    }
-    Ok(values[0].clone())
+    Ok(if all_current(plan, &others).await? { values[0].clone() } else { None })
 }
 
 async fn put(

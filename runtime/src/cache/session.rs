@@ -201,14 +201,8 @@ impl<'a> Session<'a> {
     /// Checks the stamps that only the entry names, in a second read where there are any.
     async fn check(&mut self, look: &Look, others: Vec<(Key, Stamp)>) -> Result<Option<Bytes>> {
         let Some(entry) = look.values[0].clone() else { return Ok(None) };
-        if !others.is_empty() {
-            let keys: SmallVec<[&Key; 6]> = others.iter().map(|(key, _)| key).collect();
-            let read = pin!(self.plan.home.store().read(&keys));
-            let values = self.plan.home.in_time(self.plan.options.timeout, "read", read).await?;
-            let current = values.iter().map(|value| StampState::of(value.as_deref()));
-            if !current.zip(&others).all(|(state, (_, stamp))| state == Some(StampState::Current(*stamp))) {
-                return Ok(None);
-            }
+        if !all_current(self.plan, &others).await? {
+            return Ok(None);
         }
         self.found(&entry, self.own_stamp_at(look));
         Ok(Some(entry))
@@ -287,9 +281,7 @@ impl<'a> Session<'a> {
         match self.plan.home.in_time(self.plan.options.timeout, "claim", claim).await? {
             Claim::Lost => Ok(None),
             Claim::Won(read) => {
-                for ((index, _), state) in missing.iter().zip(read) {
-                    states[*index] = state;
-                }
+                fill_in(&mut states, &missing, read);
                 Ok(Some(states))
             }
         }
@@ -353,9 +345,7 @@ impl<'a> Session<'a> {
         let stamps: SmallVec<[&Key; 6]> = missing.iter().map(|(_, stamp)| *stamp).collect();
         let capture = pin!(self.plan.home.store().capture(&stamps, self.plan.stamp_life()));
         let captured = self.plan.home.in_time(self.plan.options.timeout, "capture stamps", capture).await?;
-        for ((index, _), state) in missing.iter().zip(captured) {
-            states[*index] = state;
-        }
+        fill_in(&mut states, &missing, captured);
         Ok(Some(match self.current(&states) {
             Some(current) => {
                 Step::Load(Right::Store(Lead::replacing(self.plan, seen, current, self.outer.clone())))
@@ -467,4 +457,23 @@ impl<'a> Session<'a> {
 enum Shared {
     Step(Step),
     Again(Look),
+}
+
+/// Whether the stamps that only the entry names are as the entry names them, by a read of their own where there are any.
+pub(super) async fn all_current(plan: &Plan, others: &[(Key, Stamp)]) -> Result<bool> {
+    if others.is_empty() {
+        return Ok(true);
+    }
+    let keys: SmallVec<[&Key; 6]> = others.iter().map(|(key, _)| key).collect();
+    let read = pin!(plan.home.store().read(&keys));
+    let values = plan.home.in_time(plan.options.timeout, "read", read).await?;
+    let current = values.iter().map(|value| StampState::of(value.as_deref()));
+    Ok(current.zip(others).all(|(state, (_, stamp))| state == Some(StampState::Current(*stamp))))
+}
+
+/// Puts what was read of the missing stamps where it belongs.
+fn fill_in(states: &mut StampStates, missing: &[(usize, &Key)], read: StampStates) {
+    for ((index, _), state) in missing.iter().zip(read) {
+        states[*index] = state;
+    }
 }
