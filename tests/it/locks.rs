@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use keylatch::{Key, Keylatch, LockBuilder, LockError, with_lock};
 
-use crate::support::{RedisServer, child, keylatch, signal};
+use crate::support::{RedisServer, child, keylatch, signal, until};
 
 fn lock(cache: &Keylatch, ttl: Duration) -> LockBuilder {
     cache.lock("shared").ttl(ttl)
@@ -20,15 +20,6 @@ fn lock(cache: &Keylatch, ttl: Duration) -> LockBuilder {
 
 fn in_child(url: &str) -> Keylatch {
     Keylatch::builder().redis_url(url).namespace("test").build().expect("good settings")
-}
-
-/// Waits for a condition that must come true.
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 const PROCESSES: u32 = 8;

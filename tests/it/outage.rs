@@ -9,7 +9,7 @@ use keylatch::{CachedCall, ErrorKind, Keylatch, LockError, cached};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::support::{Proxy, RedisServer, builder, keylatch};
+use crate::support::{Proxy, RedisServer, builder, keylatch, until};
 
 /// The default time-out of a look-up, and what a busy machine may add.
 const LOOK_UP: Duration = Duration::from_millis(500);
@@ -54,15 +54,6 @@ async fn gated(source: &Source, n: u64) -> Result<u64, &'static str> {
     source.open.subscribe().wait_for(|open| *open).await.expect("the gate is there");
     source.inside.fetch_sub(1, Ordering::SeqCst);
     if n.is_multiple_of(2) { Ok(n * 2) } else { Err("odd") }
-}
-
-/// Waits for a condition that must come true.
-async fn until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 /// Waits until calls are answered from entries again.

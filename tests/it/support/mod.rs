@@ -4,7 +4,7 @@ pub(crate) mod child;
 pub(crate) mod proxy;
 pub(crate) mod redis_server;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use proxy::Proxy;
 pub(crate) use redis_server::RedisServer;
@@ -28,4 +28,13 @@ pub(crate) fn signal(process: u32, name: &str) {
         .status()
         .expect("`kill` is installed");
     assert!(status.success(), "kill -{name} {process}");
+}
+
+/// Waits for a condition that must come true.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
