@@ -9,9 +9,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
 use tokio::sync::watch;
 
-use super::ConnectionConfig;
 use super::failure::failed;
 use super::pulse::Pulse;
+use super::{Address, Limits};
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::random;
@@ -55,14 +55,13 @@ enum Dialing {
 }
 
 impl Link {
-    pub(super) fn new(config: &ConnectionConfig, wakeups: Wakeups) -> Result<Self> {
-        let address = config.address().to_owned();
-        let client =
-            Client::open(config.info.clone()).map_err(|error| failed("configure", &address, error))?;
+    pub(super) fn new(at: &Address, limits: Limits, wakeups: Wakeups) -> Result<Self> {
+        let address = at.to_string();
+        let client = at.client()?;
         Ok(Self(Arc::new(Shared {
             client,
             address,
-            connect_timeout: config.connect_timeout,
+            connect_timeout: limits.connect_timeout,
             current: ArcSwapOption::empty(),
             dialing: Mutex::new(Dialing::Idle { failures: 0, not_before: None }),
             generation: AtomicU64::new(0),

@@ -4,8 +4,12 @@ mod config;
 mod failure;
 mod link;
 mod pulse;
+mod secret;
+mod tls;
 
-pub(crate) use config::ConnectionConfig;
+pub(crate) use config::{Address, ConnectionConfig, Limits, Topology};
+pub use secret::Secret;
+pub(crate) use tls::Tls;
 
 use std::sync::Arc;
 
@@ -25,7 +29,8 @@ pub(crate) struct Connection(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    config: ConnectionConfig,
+    address: Address,
+    limits: Limits,
     link: Link,
     wakeups: Wakeups,
 }
@@ -42,9 +47,12 @@ pub(crate) enum Server {
 impl Connection {
     /// Does not connect yet, so it needs no runtime.
     pub(crate) fn new(config: ConnectionConfig) -> Result<Self> {
+        let ConnectionConfig { topology: Topology::Single(address), limits } = config else {
+            return Err(Error::new(ErrorKind::Configuration, "configure").remedy("not yet"));
+        };
         let wakeups = Wakeups::default();
-        let link = Link::new(&config, wakeups.clone())?;
-        Ok(Self(Arc::new(Shared { config, link, wakeups })))
+        let link = Link::new(&address, limits, wakeups.clone())?;
+        Ok(Self(Arc::new(Shared { address, limits, link, wakeups })))
     }
 
     pub(crate) fn wakeups(&self) -> &Wakeups {
@@ -105,17 +113,17 @@ impl Connection {
         let live = self.0.link.live().await.map_err(|error| error.during(operation))?;
         if server == Server::Familiar && self.unfamiliar().is_some() {
             return Err(Error::new(ErrorKind::Unavailable, operation)
-                .with("server", self.0.config.address())
+                .with("server", &self.0.address)
                 .remedy("it was restarted or replaced, and is read once it knows the last invalidations"));
         }
         Ok(live)
     }
 
     async fn in_time<T>(&self, operation: &'static str, sent: impl Future<Output = Result<T>>) -> Result<T> {
-        let limit = self.0.config.command_timeout;
+        let limit = self.0.limits.command_timeout;
         clock::within(limit, sent).await.unwrap_or_else(|| {
             Err(Error::new(ErrorKind::Timeout, operation)
-                .with("server", self.0.config.address())
+                .with("server", &self.0.address)
                 .with("limit", format_args!("{limit:?}")))
         })
     }
@@ -125,7 +133,7 @@ impl Connection {
             if is_broken(&error) {
                 self.0.link.broken(live);
             }
-            failed(operation, self.0.config.address(), error)
+            failed(operation, &self.0.address.to_string(), error)
         })
     }
 }

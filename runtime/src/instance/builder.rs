@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Keylatch, Rules, Settings};
-use crate::connection::{Connection, ConnectionConfig};
+use crate::connection::{Address, Connection, ConnectionConfig, Limits, Tls, Topology};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Namespace;
 use crate::store::{AnyStore, MemoryStore, RedisStore};
@@ -143,7 +143,13 @@ impl Builder {
         let store = match &self.redis_url {
             None => AnyStore::Memory(MemoryStore::new(self.memory_limit)),
             Some((url, setting)) => {
-                let config = ConnectionConfig::new(url, setting, self.connect_timeout, self.command_timeout)?;
+                let address = Address::parse(url, setting, Tls::default())?;
+                let limits = Limits {
+                    connect_timeout: self.connect_timeout,
+                    command_timeout: self.command_timeout,
+                    ..Limits::default()
+                };
+                let config = ConnectionConfig { topology: Topology::Single(address), limits };
                 if self.namespace.is_none() {
                     telemetry::namespace_by_default(namespace.as_str());
                 }

@@ -7,7 +7,7 @@ use super::{
     new_hold,
 };
 use crate::clock;
-use crate::connection::{Connection, ConnectionConfig};
+use crate::connection::{Address, Connection, ConnectionConfig, Limits, Tls, Topology};
 use crate::key::{Key, KeySpace, Namespace, Pattern, stamp_of};
 
 const LIFE: Duration = Duration::from_secs(60);
@@ -203,7 +203,9 @@ impl Server {
         let url = format!("unix://{}", self.directory.path().join("socket").display());
         let limit = Duration::from_secs(5);
         let connect = || {
-            let config = ConnectionConfig::new(&url, "url", limit, limit).expect("a good URL");
+            let topology = Topology::Single(Address::parse(&url, "url", Tls::default()).expect("a good URL"));
+            let limits = Limits { connect_timeout: limit, command_timeout: limit, ..Limits::default() };
+            let config = ConnectionConfig { topology, limits };
             AnyStore::Redis(RedisStore::new(Connection::new(config).expect("a good configuration")))
         };
         let store = connect();
