@@ -12,6 +12,9 @@ pub mod __private;
 
 pub mod codec;
 
+/// The Redis client, for its commands on a [`Connection`].
+pub use redis;
+
 mod cache;
 mod clock;
 mod connection;
@@ -27,11 +30,14 @@ mod store;
 mod telemetry;
 
 pub use cache::{CachedCall, Entry, Function, FunctionStats, stats};
+pub use connection::{
+    BreakerState, BreakerStatus, Connection, EndpointStatus, Health, Secret, ServerHealth, Status,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyPart, KeyWriter, Pattern};
 pub use lock::{FromLockError, Lease, LockBuilder, LockError, LockGuard};
 
-pub use instance::{AlreadyInstalled, Builder, Keylatch};
+pub use instance::{AfterFailover, AlreadyInstalled, Builder, Keylatch};
 
 #[cfg(feature = "macros")]
 #[doc = include_str!("docs/key_part.md")]

@@ -10,6 +10,11 @@ pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// A number below `limit`, which is above zero.
+pub(crate) fn below(limit: usize) -> usize {
+    fastrand::usize(..limit)
+}
+
 /// A number in `0.0..1.0`, for spreading events in time.
 pub(crate) fn fraction() -> f64 {
     fastrand::f64()

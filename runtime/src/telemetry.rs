@@ -21,6 +21,20 @@ pub(crate) fn unfamiliar(server: &str) {
     );
 }
 
+pub(crate) fn breaker_opened(server: &str, cause: &Error) {
+    tracing::warn!(server, %cause, "the server is not asked any more until a probe is answered");
+}
+
+pub(crate) fn breaker_closed(server: &str) {
+    tracing::info!(server, "the server is asked again");
+}
+
+pub(crate) fn sheltered() {
+    tracing::warn!(
+        "the server is down: what is computed meanwhile is kept in this process, and thrown away after the outage"
+    );
+}
+
 pub(crate) fn disconnected(server: &str) {
     tracing::warn!(server, "connection lost; reconnecting at the next command");
 }

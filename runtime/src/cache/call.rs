@@ -17,7 +17,7 @@ use crate::codec::CodecHandle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::Invalidation;
 use crate::key::Key;
-use crate::store::{Guarded, StampState, Store};
+use crate::store::{Freshness, Guarded, StampState, Store};
 
 /// A call of a `#[cached]` function that has not been made yet.
 ///
@@ -306,10 +306,11 @@ where
 
 /// The entry if it is valid.
 async fn peek<P>(plan: &Plan, codec: &CodecHandle<P>) -> Result<Option<bytes::Bytes>> {
-    plan.home.repeat_kept_invalidations().await?;
+    plan.home.repeat_kept_invalidations(&plan.key).await?;
     let store = plan.home.store();
     let keys: Vec<&Key> = std::iter::once(&plan.key).chain(&plan.stamps).collect();
-    let values = plan.home.in_time(plan.options.timeout, "read", pin!(store.read(&keys))).await?;
+    let values =
+        plan.home.in_time(plan.options.timeout, "read", pin!(store.read(&keys, Freshness::Current))).await?;
     let states = values[1..].iter().map(|value| StampState::of(value.as_deref()));
     let declared: Vec<_> = plan.stamps.iter().zip(states).collect();
     let Finding::Value { others } = judge(values[0].as_deref(), &declared, expected(plan, codec)) else {

@@ -15,7 +15,9 @@ use crate::clock::{self, Instant};
 use crate::codec::envelope::{self, Envelope};
 use crate::error::Result;
 use crate::key::{Key, stamp_of};
-use crate::store::{Claim, ClaimRequest, Lease, Stamp, StampState, StampStates, Store, Values, Wake};
+use crate::store::{
+    Claim, ClaimRequest, Freshness, Lease, Stamp, StampState, StampStates, Store, Values, Wake,
+};
 use crate::telemetry;
 
 /// How long a caller waits for the loads of others before it loads for itself, where no `load_timeout` is given.
@@ -97,9 +99,15 @@ impl<'a> Session<'a> {
     }
 
     async fn look_up(&mut self) -> Result<Step> {
-        self.plan.home.repeat_kept_invalidations().await?;
-        let look = self.look().await?;
-        let finding = self.finding(&look);
+        self.plan.home.repeat_kept_invalidations(&self.plan.key).await?;
+        let freshness = self.freshness();
+        let mut look = self.look(freshness).await?;
+        let mut finding = self.finding(&look);
+        if freshness == Freshness::MayLag && !matches!(finding, Finding::Value { .. }) {
+            // Only what a hit needs may lag: whom to follow and what to replace, the primary says.
+            look = self.look(Freshness::Current).await?;
+            finding = self.finding(&look);
+        }
         match (&finding, &look.values[0]) {
             (Finding::Value { others }, Some(entry)) if others.is_empty() && self.usable(&look) => {
                 let entry = entry.clone();
@@ -109,6 +117,12 @@ impl<'a> Session<'a> {
             // On the heap: a hit needs none of it, and every call would carry it.
             _ => Box::pin(self.contend(look)).await,
         }
+    }
+
+    /// A plain look-up may lag as a replica does. One that an outer body depends on may not: it records the stamp.
+    fn freshness(&self) -> Freshness {
+        let plain = self.outer.is_none() && self.plan.mode == Mode::ReadThrough;
+        if plain && self.plan.home.store().may_lag() { Freshness::MayLag } else { Freshness::Current }
     }
 
     /// Everything but a plain hit.
@@ -144,15 +158,15 @@ impl<'a> Session<'a> {
             };
             match step {
                 Some(step) => return Ok(step),
-                None => look = self.look().await?,
+                None => look = self.look(Freshness::Current).await?,
             }
         }
     }
 
     /// Reads the slot and the stamps. Where an outer body is to depend on this entry, its stamp must exist before the
     /// value is read: a stamp made later would vouch for a value that was invalidated in between.
-    async fn look(&mut self) -> Result<Look> {
-        let look = self.read().await?;
+    async fn look(&mut self, freshness: Freshness) -> Result<Look> {
+        let look = self.read(freshness).await?;
         let Some(own) = &self.own_stamp else { return Ok(look) };
         if look.values.last().is_some_and(Option::is_some) {
             return Ok(look);
@@ -160,12 +174,12 @@ impl<'a> Session<'a> {
         let capture =
             pin!(self.plan.home.store().capture(std::slice::from_ref(&own), self.plan.stamp_life()));
         self.plan.home.in_time(self.plan.options.timeout, "capture the stamp", capture).await?;
-        self.read().await
+        self.read(freshness).await
     }
 
-    async fn read(&self) -> Result<Look> {
+    async fn read(&self, freshness: Freshness) -> Result<Look> {
         let keys = self.keys();
-        let read = pin!(self.plan.home.store().read(&keys));
+        let read = pin!(self.plan.home.store().read(&keys, freshness));
         let values = self.plan.home.in_time(self.plan.options.timeout, "read", read).await?;
         Ok(Look { values, at: self.plan.home.flights().moment() })
     }
@@ -360,19 +374,21 @@ impl<'a> Session<'a> {
         self.miss();
         if let Some(flight) = self.plan.home.flights().holding(&self.plan.key, lease) {
             // The lease is in the slot, but its leader has not been told yet what stamps it found.
-            let Some(then) = flight.stamps.get() else { return Ok(Shared::Again(self.look().await?)) };
+            let Some(then) = flight.stamps.get() else {
+                return Ok(Shared::Again(self.look(Freshness::Current).await?));
+            };
             let now: StampStates = self.declared(look).iter().filter_map(|(_, state)| *state).collect();
             if *then == now {
                 return Ok(match self.follow(&flight, look, false).await? {
                     Some(step) => Shared::Step(step),
-                    None => Shared::Again(self.look().await?),
+                    None => Shared::Again(self.look(Freshness::Current).await?),
                 });
             }
             // What it depends on was invalidated, so its result will be of no use: take the slot over.
             let over = Some(Prefix::from(lease.as_bytes()));
             return Ok(match self.claim(look, over).await? {
                 Some(step) => Shared::Step(step),
-                None => Shared::Again(self.look().await?),
+                None => Shared::Again(self.look(Freshness::Current).await?),
             });
         }
         self.plan.function.count_wait();
@@ -465,7 +481,7 @@ pub(super) async fn all_current(plan: &Plan, others: &[(Key, Stamp)]) -> Result<
         return Ok(true);
     }
     let keys: SmallVec<[&Key; 6]> = others.iter().map(|(key, _)| key).collect();
-    let read = pin!(plan.home.store().read(&keys));
+    let read = pin!(plan.home.store().read(&keys, Freshness::Current));
     let values = plan.home.in_time(plan.options.timeout, "read", read).await?;
     let current = values.iter().map(|value| StampState::of(value.as_deref()));
     Ok(current.zip(others).all(|(state, (_, stamp))| state == Some(StampState::Current(*stamp))))

@@ -8,14 +8,17 @@ use std::time::Duration;
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
+use super::breaker::BreakerLimits;
 use super::tls::Tls;
 use crate::error::{Error, ErrorKind, Result};
+use crate::instance::AfterFailover;
 
 /// The settings of one [`Connection`](super::Connection), checked.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionConfig {
     pub(crate) topology: Topology,
     pub(crate) limits: Limits,
+    pub(crate) after_failover: AfterFailover,
 }
 
 /// Which servers there are, and what part each plays.
@@ -47,6 +50,8 @@ pub(crate) struct Limits {
     pub(crate) max_retries: u32,
     /// Whether concurrent reads travel in one command.
     pub(crate) merge_reads: bool,
+    /// When a server is not asked any more.
+    pub(crate) breaker: BreakerLimits,
     /// What the server is asked to limit its memory to, in bytes.
     pub(crate) max_memory: Option<u64>,
 }
@@ -59,6 +64,7 @@ impl Default for Limits {
             command_timeout: Duration::from_secs(5),
             max_retries: 3,
             merge_reads: true,
+            breaker: BreakerLimits::default(),
             max_memory: None,
         }
     }

@@ -1,12 +1,79 @@
-//! How the client's errors become ours.
+//! What a failure says: about the server, about whether the command ran, and in our own terms.
 
-use redis::RedisError;
+use redis::{RedisError, ServerErrorKind};
 
 use crate::error::{Error, ErrorKind};
 
-/// Whether the connection is of no more use.
-pub(super) fn is_broken(error: &RedisError) -> bool {
-    error.is_connection_dropped() || error.is_io_error() || error.kind() == redis::ErrorKind::Parse
+/// Why a request came to nothing.
+#[derive(Debug, Clone)]
+pub(super) enum Failed {
+    /// It was not sent: there is no connection, or the breaker is open.
+    NotSent(Error),
+    /// It was sent, to the server at that address.
+    Sent { server: String, error: RedisError },
+}
+
+/// What an answer says about the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Health {
+    /// It serves, also where it answers with an error about the command.
+    Serves,
+    /// The connection is of no more use.
+    Broken,
+    /// It says itself that it does not serve at present.
+    Unready,
+    /// It is no primary any more, or does not own the key.
+    Elsewhere,
+}
+
+/// Whether a failed command can have changed anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ran {
+    /// Certainly not, and it may go better the next time.
+    No,
+    Unknown,
+    /// The answer is about the command itself.
+    Answered,
+}
+
+impl Failed {
+    pub(super) fn ran(&self) -> Ran {
+        match self {
+            // A dial that failed is not repeated for this caller: the breaker has its own pace.
+            Self::NotSent(_) => Ran::Answered,
+            Self::Sent { error, .. } => match health(error) {
+                Health::Unready | Health::Elsewhere => Ran::No,
+                Health::Broken => Ran::Unknown,
+                Health::Serves => Ran::Answered,
+            },
+        }
+    }
+
+    /// In our own terms.
+    pub(super) fn during(self, operation: &'static str) -> Error {
+        match self {
+            Self::NotSent(error) => error.during(operation),
+            Self::Sent { server, error } => failed(operation, &server, error),
+        }
+    }
+}
+
+pub(super) fn health(error: &RedisError) -> Health {
+    match error.kind() {
+        redis::ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown) => {
+            Health::Unready
+        }
+        redis::ErrorKind::Server(
+            ServerErrorKind::ReadOnly
+            | ServerErrorKind::Moved
+            | ServerErrorKind::Ask
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown,
+        ) => Health::Elsewhere,
+        redis::ErrorKind::Io | redis::ErrorKind::Parse => Health::Broken,
+        _ if error.is_connection_dropped() => Health::Broken,
+        _ => Health::Serves,
+    }
 }
 
 /// The kind of failure, the endpoint, the server's error code, and the client's error as the source.
@@ -18,7 +85,11 @@ pub(super) fn failed(operation: &'static str, address: &str, error: RedisError) 
         // The server is there but not yet, or no longer, willing: the same command may succeed later.
         redis::ErrorKind::Io
         | redis::ErrorKind::Server(
-            redis::ServerErrorKind::BusyLoading | redis::ServerErrorKind::MasterDown,
+            ServerErrorKind::BusyLoading
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::ReadOnly
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown,
         ) => ErrorKind::Unavailable,
         _ => ErrorKind::Refused,
     };
@@ -28,4 +99,24 @@ pub(super) fn failed(operation: &'static str, address: &str, error: RedisError) 
         None => described,
     };
     described.because(error)
+}
+
+/// For the client's traits: the client's own error where there is one, else ours as an I/O error.
+impl From<Error> for RedisError {
+    fn from(error: Error) -> Self {
+        use std::error::Error as _;
+        let mut source = error.source();
+        while let Some(cause) = source {
+            if let Some(own) = cause.downcast_ref::<Self>() {
+                return own.clone();
+            }
+            source = cause.source();
+        }
+        let kind = match error.kind() {
+            ErrorKind::Timeout => std::io::ErrorKind::TimedOut,
+            ErrorKind::Unavailable => std::io::ErrorKind::NotConnected,
+            _ => std::io::ErrorKind::Other,
+        };
+        std::io::Error::new(kind, error).into()
+    }
 }

@@ -1,4 +1,4 @@
-//! Owns the one live connection: who dials, when a broken one is replaced, how soon after a failure to try again.
+//! One multiplexed connection: who dials it, what is asked of a server when it is met, when it counts as lost.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,21 +6,17 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
+use redis::{AsyncConnectionConfig, Client, Pipeline, PushInfo, PushKind, Value};
 use tokio::sync::watch;
 
+use super::Address;
 use super::failure::failed;
-use super::pulse::Pulse;
-use super::{Address, Limits};
+use super::greeting::{Greeting, Role};
+use super::place::Place;
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
-use crate::random;
-use crate::store::Wakeups;
 use crate::telemetry;
 
-/// The first and the longest pause after a failed dial. Between two dials every command fails at once.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Commands that may wait for the writer. The client's default of 50 makes small batches (measured).
 const PIPELINE_BUFFER: usize = 1024;
 
@@ -28,66 +24,98 @@ const PIPELINE_BUFFER: usize = 1024;
 #[derive(Clone)]
 pub(super) struct Live {
     pub(super) connection: MultiplexedConnection,
-    pub(super) pulse: Arc<Pulse>,
-    generation: u64,
+    pub(super) line: Arc<Line>,
 }
+
+/// What is known of a live connection.
+#[derive(Debug)]
+pub(super) struct Line {
+    generation: u64,
+    /// How many answers have come: whoever waits in vain can tell whether anything came at all.
+    pub(super) answers: AtomicU64,
+    /// Nothing came for a while; it is being checked, and others are preferred.
+    pub(super) suspect: AtomicBool,
+    /// Whether the server tells this connection of changes.
+    pub(super) tracking: bool,
+    pub(super) greeting: Greeting,
+}
+
+impl Line {
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspect.load(Ordering::Relaxed)
+    }
+}
+
+/// How soon after a failed dial a missing connection is dialled again where others serve.
+const DIAL_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct Link(Arc<Shared>);
 
 struct Shared {
     client: Client,
     address: String,
+    role: Role,
     connect_timeout: Duration,
     current: ArcSwapOption<Live>,
     dialing: Mutex<Dialing>,
     generation: AtomicU64,
-    /// Which server answered the last dial: its run id.
-    server: Mutex<Option<String>>,
-    /// The generation of a connection to another server than before, from which nothing is read yet; 0 for none.
-    unfamiliar: AtomicU64,
-    tracking: AtomicBool,
-    wakeups: Wakeups,
+    place: Arc<Place>,
 }
 
-enum Dialing {
-    Idle { failures: u32, not_before: Option<(Instant, Error)> },
-    Now(watch::Receiver<Option<Result<Live>>>),
+#[derive(Default)]
+struct Dialing {
+    outcome: Option<watch::Receiver<Option<Result<Live>>>>,
+    failed: Option<Instant>,
 }
 
 impl Link {
-    pub(super) fn new(at: &Address, limits: Limits, wakeups: Wakeups) -> Result<Self> {
-        let address = at.to_string();
-        let client = at.client()?;
+    pub(super) fn new(
+        address: &Address,
+        role: Role,
+        connect_timeout: Duration,
+        place: Arc<Place>,
+    ) -> Result<Self> {
         Ok(Self(Arc::new(Shared {
-            client,
-            address,
-            connect_timeout: limits.connect_timeout,
+            client: address.client()?,
+            address: address.to_string(),
+            role,
+            connect_timeout,
             current: ArcSwapOption::empty(),
-            dialing: Mutex::new(Dialing::Idle { failures: 0, not_before: None }),
+            dialing: Mutex::default(),
             generation: AtomicU64::new(0),
-            server: Mutex::new(None),
-            unfamiliar: AtomicU64::new(0),
-            tracking: AtomicBool::new(false),
-            wakeups,
+            place,
         })))
     }
 
-    pub(super) fn is_tracking(&self) -> bool {
-        self.0.tracking.load(Ordering::Relaxed)
+    /// The connection, if there is one.
+    pub(super) fn current(&self) -> Option<Live> {
+        self.0.current.load().as_deref().cloned()
+    }
+
+    /// Whether there is no connection, nobody dials, and no dial has just failed.
+    pub(super) fn is_missing(&self) -> bool {
+        if self.0.current.load().is_some() {
+            return false;
+        }
+        let dialing = self.0.dialing.lock().unwrap_or_else(PoisonError::into_inner);
+        let under_way = dialing.outcome.as_ref().is_some_and(|outcome| outcome.has_changed().is_ok());
+        !under_way && dialing.failed.is_none_or(|at| clock::now() - at > DIAL_PAUSE)
+    }
+
+    /// Whether there is a connection that nothing speaks against.
+    pub(super) fn is_healthy(&self) -> bool {
+        self.0.current.load().as_ref().is_some_and(|live| !live.line.is_suspect())
     }
 
     /// The live connection, dialling if there is none.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] at once while the pause after a failed dial lasts.
-    pub(super) async fn live(&self) -> Result<Live> {
-        if let Some(live) = self.0.current.load().as_deref() {
-            if !live.pulse.is_silent() {
-                return Ok(live.clone());
-            }
-            self.0.lost(live.generation);
+    /// What the dial failed with.
+    pub(super) async fn dialled(&self) -> Result<Live> {
+        if let Some(live) = self.current() {
+            return Ok(live);
         }
-        let mut dialled = Shared::dial(&self.0)?;
+        let mut dialled = self.dial();
         let outcome = dialled.wait_for(Option::is_some).await;
         match outcome.ok().and_then(|outcome| (*outcome).clone()) {
             Some(outcome) => outcome,
@@ -95,71 +123,66 @@ impl Link {
         }
     }
 
-    /// The generation of a connection to a server that may not know the last invalidations: it was restarted, or another
-    /// one has taken its place.
-    pub(super) fn unfamiliar(&self) -> Option<u64> {
-        Some(self.0.unfamiliar.load(Ordering::Acquire)).filter(|generation| *generation != 0)
+    /// Joins the dial that is under way or starts one, in a task of its own: a caller that is dropped does not take
+    /// everybody's dial with it.
+    pub(super) fn dial(&self) -> watch::Receiver<Option<Result<Live>>> {
+        let mut dialing = self.0.dialing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(live) = self.current() {
+            return watch::channel(Some(Ok(live))).1;
+        }
+        // A dial whose task went with its runtime will never announce anything.
+        if let Some(outcome) = dialing.outcome.as_ref().filter(|outcome| outcome.has_changed().is_ok()) {
+            return outcome.clone();
+        }
+        let (announce, outcome) = watch::channel(None);
+        dialing.outcome = Some(outcome.clone());
+        drop(dialing);
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let dialled = shared.connect().await;
+            shared.announce(&dialled);
+            announce.send_replace(Some(dialled));
+        });
+        outcome
     }
 
-    /// The server of that generation knows the last invalidations by now.
-    pub(super) fn familiar(&self, generation: u64) {
-        // Refused if there is yet another server by now, which then stays unfamiliar.
-        let _ = self.0.unfamiliar.compare_exchange(generation, 0, Ordering::AcqRel, Ordering::Acquire);
+    pub(super) fn client(&self) -> Client {
+        self.0.client.clone()
+    }
+
+    /// Another connection to the same server, which is not kept.
+    pub(super) async fn dedicated(&self) -> Result<MultiplexedConnection> {
+        let shared = &self.0;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(shared.connect_timeout))
+            .set_response_timeout(None);
+        let dial = shared.client.get_multiplexed_async_connection_with_config(&config);
+        match clock::within(shared.connect_timeout, dial).await {
+            Some(dialled) => dialled.map_err(|error| failed("connect", &shared.address, error)),
+            None => Err(Error::new(ErrorKind::Timeout, "connect").with("server", &shared.address)),
+        }
     }
 
     /// Forgets a connection that turned out to be broken, unless it has been replaced already.
-    pub(super) fn broken(&self, live: &Live) {
-        self.0.lost(live.generation);
+    pub(super) fn broken(&self, line: &Line) {
+        self.0.lost(line.generation);
     }
 }
 
 impl Shared {
-    /// Joins the dial that is under way or starts one, in a task of its own: a caller that is dropped does not take
-    /// everybody's dial with it.
-    fn dial(shared: &Arc<Self>) -> Result<watch::Receiver<Option<Result<Live>>>> {
-        let mut dialing = shared.dialing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(live) = shared.current.load().as_deref() {
-            return Ok(watch::channel(Some(Ok(live.clone()))).1);
-        }
-        match &*dialing {
-            // A dial whose task went with its runtime will never announce anything.
-            Dialing::Now(outcome) if outcome.has_changed().is_ok() => return Ok(outcome.clone()),
-            Dialing::Idle { not_before: Some((not_before, error)), .. } if clock::now() < *not_before => {
-                return Err(error.clone());
-            }
-            Dialing::Idle { .. } | Dialing::Now(_) => {}
-        }
-        let failures = match &*dialing {
-            Dialing::Idle { failures, .. } => *failures,
-            Dialing::Now(_) => 0,
-        };
-        let (announce, outcome) = watch::channel(None);
-        *dialing = Dialing::Now(outcome.clone());
-        drop(dialing);
-        let shared = Arc::clone(shared);
-        tokio::spawn(async move {
-            let dialled = shared.connect().await;
-            shared.dialled(&dialled, failures);
-            announce.send_replace(Some(dialled));
-        });
-        Ok(outcome)
-    }
-
-    fn dialled(&self, dialled: &Result<Live>, failures: u32) {
-        let next = match dialled {
+    fn announce(&self, dialled: &Result<Live>) {
+        let failed = match dialled {
             Ok(live) => {
-                telemetry::connected(&self.address, self.tracking.load(Ordering::Relaxed));
+                telemetry::connected(&self.address, live.line.tracking);
                 self.current.store(Some(Arc::new(live.clone())));
-                Dialing::Idle { failures: 0, not_before: None }
+                None
             }
             Err(error) => {
                 telemetry::connect_failed(error);
-                let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE);
-                let not_before = clock::now() + pause.mul_f64(0.5 + random::fraction() / 2.0);
-                Dialing::Idle { failures: failures + 1, not_before: Some((not_before, error.clone())) }
+                Some(clock::now())
             }
         };
-        *self.dialing.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        *self.dialing.lock().unwrap_or_else(PoisonError::into_inner) = Dialing { outcome: None, failed };
     }
 
     async fn connect(self: &Arc<Self>) -> Result<Live> {
@@ -177,52 +200,66 @@ impl Shared {
                 Ok::<(), std::convert::Infallible>(())
             });
         // The client's time-out does not cover the handshake with a server that accepts and then says nothing.
-        let dial = self.client.get_multiplexed_async_connection_with_config(&config);
-        let Some(dialled) = clock::within(self.connect_timeout, dial).await else {
+        let dialled = clock::within(self.connect_timeout, async {
+            let mut connection = self
+                .client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await
+                .map_err(|error| failed("connect", &self.address, error))?;
+            let (tracking, greeting) = self.greet(&mut connection).await?;
+            Ok::<_, Error>((connection, tracking, greeting))
+        });
+        let Some(dialled) = dialled.await else {
             return Err(Error::new(ErrorKind::Timeout, "connect")
                 .with("server", &self.address)
                 .with("limit", format_args!("{:?}", self.connect_timeout)));
         };
-        let mut connection = dialled.map_err(|error| failed("connect", &self.address, error))?;
-        let mut track = redis::cmd("CLIENT");
-        track.arg("TRACKING").arg("ON").arg("OPTIN");
-        let tracked = clock::within(self.connect_timeout, track.query_async::<()>(&mut connection)).await;
-        // A server or proxy that cannot track is served by timers alone.
-        self.tracking.store(matches!(tracked, Some(Ok(()))), Ordering::Relaxed);
-        self.meet(&mut connection, generation).await;
-        Ok(Live { connection, pulse: Arc::default(), generation })
+        let (connection, tracking, greeting) = dialled?;
+        self.role.check(&greeting, &self.address)?;
+        if self.role == Role::Primary {
+            self.place.met(greeting.run_id(), &self.address);
+        }
+        let line = Line {
+            generation,
+            answers: AtomicU64::new(0),
+            suspect: AtomicBool::new(false),
+            tracking,
+            greeting,
+        };
+        Ok(Live { connection, line: Arc::new(line) })
     }
 
-    /// Notices another server than before, before anything can be read from it. A server that does not tell its run id
-    /// counts as another one each time.
-    async fn meet(&self, connection: &mut MultiplexedConnection, generation: u64) {
-        let mut info = redis::cmd("INFO");
-        info.arg("server");
-        let told = clock::within(self.connect_timeout, info.query_async::<String>(connection)).await;
-        let run_id = told
-            .and_then(Result::ok)
-            .and_then(|info| info.lines().find_map(|line| line.strip_prefix("run_id:")).map(str::to_owned));
-        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        if server.is_some() && (run_id.is_none() || *server != run_id) {
-            telemetry::unfamiliar(&self.address);
-            self.unfamiliar.store(generation, Ordering::Release);
+    /// Asks who the server is, and to be told of changes. A server or proxy that cannot do one of it is served without.
+    async fn greet(&self, connection: &mut MultiplexedConnection) -> Result<(bool, Greeting)> {
+        let mut pipeline = Pipeline::with_capacity(4);
+        pipeline.cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN");
+        pipeline.cmd("INFO").arg("server");
+        pipeline.cmd("INFO").arg("replication");
+        if self.role == Role::Replica {
+            // The nodes of a cluster send readers of a replica to its primary unless they say that they mean it.
+            pipeline.cmd("READONLY");
         }
-        *server = Some(run_id.unwrap_or_default());
+        let answers = connection.send_packed_commands(&pipeline, 0, pipeline.len()).await;
+        let mut answers = answers.map_err(|error| failed("connect", &self.address, error))?.into_iter();
+        let tracking = answers.next() == Some(Value::Okay);
+        let info = answers.take(2).filter_map(|answer| redis::from_redis_value::<String>(answer).ok());
+        Ok((tracking, Greeting::parse(&info.collect::<String>())))
     }
 
     fn pushed(&self, generation: u64, push: &PushInfo) {
+        let wakeups = &self.place.hub().wakeups;
         match push.kind {
             PushKind::Disconnection => self.lost(generation),
             PushKind::Invalidate => match push.data.first() {
                 Some(Value::Array(keys)) => {
                     for key in keys {
                         if let Value::BulkString(key) = key {
-                            self.wakeups.changed(key);
+                            wakeups.changed(key);
                         }
                     }
                 }
                 // The server was flushed.
-                _ => self.wakeups.all_changed(),
+                _ => wakeups.all_changed(),
             },
             _ => {}
         }
@@ -230,11 +267,13 @@ impl Shared {
 
     fn lost(&self, generation: u64) {
         let current = self.current.load();
-        if current.as_ref().is_some_and(|live| live.generation == generation) {
+        if current.as_ref().is_some_and(|live| live.line.generation == generation) {
             let previous = self.current.compare_and_swap(&*current, None);
-            if previous.as_ref().is_some_and(|live| live.generation == generation) {
+            if previous.as_ref().is_some_and(|live| live.line.generation == generation) {
                 telemetry::disconnected(&self.address);
-                self.wakeups.all_changed();
+                let hub = self.place.hub();
+                hub.wakeups.all_changed();
+                hub.trouble.notify_one();
             }
         }
     }

@@ -1,139 +1,372 @@
-//! The managed connection: dials on first use, redials when it breaks, gives every command a time-out.
+//! The managed connection: one type in front of every topology, with time-outs, retries and circuit breakers around every
+//! command.
+//!
+//! `topology/` knows which servers there are and chooses one, `endpoint` is one server with its connections and its
+//! breaker, `link` is one connection.
 
+mod breaker;
+mod client;
+mod commands;
 mod config;
+mod directory;
+mod endpoint;
 mod failure;
+mod greeting;
+mod health;
 mod link;
-mod pulse;
+mod place;
+mod prober;
+mod request;
 mod secret;
 mod tls;
+mod topology;
 
-pub(crate) use config::{Address, ConnectionConfig, Limits, Topology};
+pub use breaker::{BreakerState, BreakerStatus};
+pub use endpoint::EndpointStatus;
+pub use health::{Health, ServerHealth, Status};
 pub use secret::Secret;
+
+pub(crate) use breaker::BreakerLimits;
+pub(crate) use config::{Address, ConnectionConfig, Limits, Topology};
+pub(crate) use place::Stranger;
+pub(crate) use request::{Repeat, Request, Route, Server};
 pub(crate) use tls::Tls;
+pub(crate) use topology::slot_of;
 
+use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, Value};
 
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
+use crate::instance::AfterFailover;
+use crate::random;
 use crate::store::Wakeups;
 
-use failure::{failed, is_broken};
-use link::{Link, Live};
+use endpoint::Endpoint;
+use failure::{Failed, Ran};
+use place::Hub;
+use topology::{Redirect, Servers};
 
-/// One multiplexed connection to one server. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Connection(Arc<Shared>);
+/// A managed connection to Redis, whatever the topology: one server, a primary with replicas, sentinels, a cluster, REST.
+///
+/// It implements the client's [`ConnectionLike`](redis::aio::ConnectionLike), so every typed command of
+/// [`redis::AsyncCommands`], pipelines, transactions and scripts work on it. It dials at the first command, redials by
+/// itself, repeats what is safe to repeat, and fails at once while a server is known to be down. Cheap to clone; a command
+/// whose future is dropped may or may not have run, and disturbs no other.
+///
+/// ```no_run
+/// use keylatch::{Keylatch, redis::AsyncCommands};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let cache = Keylatch::from_env()?;
+/// let mut redis = cache.connection().expect("REDIS_URL is set");
+/// redis.hset::<_, _, _, ()>("visits", "today", 1).await?;
+/// let visits: u64 = redis.hincr("visits", "today", 1).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Commands that wait on the server (`BLPOP`, `XREAD BLOCK`, `WAIT` ..) get a connection of their own, without a time-out.
+/// Commands that change the connection they share with others (`SELECT`, `MULTI` by hand, `SUBSCRIBE` ..) are refused.
+#[derive(Clone)]
+pub struct Connection(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
-    address: Address,
+    servers: Servers,
+    hub: Arc<Hub>,
     limits: Limits,
-    link: Link,
-    wakeups: Wakeups,
+    database: i64,
+    /// What a dedicated connection is made from, where there is one server at a known address.
+    topology: Topology,
+    /// No new commands.
+    closed: AtomicBool,
+    under_way: AtomicUsize,
+    /// Until when replicas are not read, in this process's time.
+    fresh_until: std::sync::Mutex<Option<Instant>>,
 }
 
-/// Which server a command may go to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Server {
-    /// Only one that knows the last invalidations: for whatever reads entries.
-    Familiar,
-    /// Any: for what invalidates, and for locks.
-    Any,
-}
+/// Redirects that one command follows at most.
+const MOST_REDIRECTS: u32 = 8;
+/// The bound of the first pause before a repetition, and of any. The pause itself is anything below it (full jitter; M.
+/// Brooker, *Exponential Backoff And Jitter*, 2015).
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How long replicas are not read by a process that has invalidated something: longer than one may lag.
+const UNTIL_REPLICATED: Duration = Duration::from_secs(3);
 
 impl Connection {
     /// Does not connect yet, so it needs no runtime.
     pub(crate) fn new(config: ConnectionConfig) -> Result<Self> {
-        let ConnectionConfig { topology: Topology::Single(address), limits } = config else {
-            return Err(Error::new(ErrorKind::Configuration, "configure").remedy("not yet"));
+        let hub = Hub::new(config.after_failover);
+        let database = match &config.topology {
+            Topology::Single(address) | Topology::Replicas { primary: address, .. } => address.database(),
+            Topology::Sentinel { template, .. } => template.database(),
+            _ => 0,
         };
-        let wakeups = Wakeups::default();
-        let link = Link::new(&address, limits, wakeups.clone())?;
-        Ok(Self(Arc::new(Shared { address, limits, link, wakeups })))
+        Ok(Self(Arc::new(Shared {
+            servers: Servers::new(&config, &hub)?,
+            hub,
+            limits: config.limits,
+            database,
+            topology: config.topology,
+            closed: AtomicBool::new(false),
+            under_way: AtomicUsize::new(0),
+            fresh_until: std::sync::Mutex::default(),
+        })))
     }
 
     pub(crate) fn wakeups(&self) -> &Wakeups {
-        &self.0.wakeups
+        &self.0.hub.wakeups
     }
 
-    /// Whether the server tells this connection of changes.
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    /// Servers that must be told the last invalidations before anything is read from them.
+    pub(crate) fn strangers(&self) -> Vec<Stranger> {
+        self.0.hub.strangers()
+    }
+
+    pub(crate) fn has_replicas(&self) -> bool {
+        self.0.servers.has_replicas()
+    }
+
+    pub(crate) fn has_strangers(&self) -> bool {
+        self.0.hub.has_strangers()
+    }
+
+    /// Whether keys are spread over several servers.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.0.servers.is_cluster()
+    }
+
+    /// Whether only text can be sent.
+    pub(crate) fn is_text(&self) -> bool {
+        #[cfg(feature = "upstash")]
+        return matches!(self.0.topology, Topology::Rest { .. });
+        #[cfg(not(feature = "upstash"))]
+        false
+    }
+
+    /// Whether the servers tell this process of changes.
     pub(crate) fn is_tracking(&self) -> bool {
-        self.0.link.is_tracking()
+        let (primaries, _) = self.0.servers.known();
+        !primaries.is_empty() && primaries.iter().all(Endpoint::is_tracking)
     }
 
-    /// The generation of a connection to another server than before, which is not read until it is [`familiar`](Self::familiar).
-    pub(crate) fn unfamiliar(&self) -> Option<u64> {
-        self.0.link.unfamiliar()
+    /// Whether the server that has the key is known to be down: commands fail at once.
+    pub(crate) fn is_down(&self, key: &[u8]) -> bool {
+        self.0.servers.is_down(key)
     }
 
-    /// The server of that generation has been told the last invalidations.
-    pub(crate) fn familiar(&self, generation: u64) {
-        self.0.link.familiar(generation);
+    pub(crate) fn is_any_down(&self) -> bool {
+        let (primaries, _) = self.0.servers.known();
+        primaries.is_empty() || primaries.iter().any(|primary| !primary.is_open_for_use())
     }
 
-    /// Sends one command. The time-out covers the wait for a connection, too.
-    pub(crate) async fn command(&self, operation: &'static str, server: Server, cmd: &Cmd) -> Result<Value> {
-        let sent = async {
-            let mut live = self.live(operation, server).await?;
-            let pulse = Arc::clone(&live.pulse);
-            let sent = pulse.sent();
-            let answer = live.connection.req_packed_command(cmd).await;
-            sent.answered();
-            self.checked(operation, &live, answer.and_then(Value::extract_error))
-        };
-        self.in_time(operation, sent).await
+    /// How often servers have gone down so far: another number means another outage.
+    pub(crate) fn outages(&self) -> u64 {
+        let (primaries, _) = self.0.servers.known();
+        primaries.iter().map(|primary| primary.status().breaker.opened).sum()
+    }
+
+    pub(crate) fn topology_name(&self) -> &'static str {
+        match self.0.topology {
+            Topology::Single(_) => "single",
+            Topology::Replicas { .. } => "replicas",
+            Topology::Sentinel { .. } => "sentinel",
+            Topology::Cluster { .. } => "cluster",
+            #[cfg(feature = "upstash")]
+            Topology::Rest { .. } => "rest",
+        }
+    }
+
+    /// From now on and for a while, replicas are not read: they may not have what this process has just changed.
+    pub(crate) fn changed(&self) {
+        if !self.0.servers.has_replicas() {
+            return;
+        }
+        let until = clock::now() + UNTIL_REPLICATED;
+        *self.0.fresh_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(until);
+    }
+
+    /// Sends one command.
+    pub(crate) async fn command(
+        &self,
+        operation: &'static str,
+        route: Route<'_>,
+        cmd: &Cmd,
+    ) -> Result<Value> {
+        self.send(operation, route, Request::Command(cmd)).await
     }
 
     /// Sends several commands in one write. The first error among the answers is the error of the whole.
     pub(crate) async fn pipeline(
         &self,
         operation: &'static str,
-        server: Server,
+        route: Route<'_>,
         pipeline: &Pipeline,
     ) -> Result<Vec<Value>> {
-        let sent = async {
-            let mut live = self.live(operation, server).await?;
-            let pulse = Arc::clone(&live.pulse);
-            let sent = pulse.sent();
-            let answers = live.connection.req_packed_commands(pipeline, 0, pipeline.len()).await;
-            sent.answered();
-            let answers = answers.and_then(|answers| {
-                answers.into_iter().map(Value::extract_error).collect::<redis::RedisResult<Vec<_>>>()
-            });
-            self.checked(operation, &live, answers)
-        };
-        self.in_time(operation, sent).await
-    }
-
-    /// A connection, to a server that may be used so. Whether it may is asked after it is there: the dial decides it.
-    async fn live(&self, operation: &'static str, server: Server) -> Result<Live> {
-        let live = self.0.link.live().await.map_err(|error| error.during(operation))?;
-        if server == Server::Familiar && self.unfamiliar().is_some() {
-            return Err(Error::new(ErrorKind::Unavailable, operation)
-                .with("server", &self.0.address)
-                .remedy("it was restarted or replaced, and is read once it knows the last invalidations"));
+        match self.send(operation, route, Request::all(pipeline)).await? {
+            Value::Array(answers) => answers
+                .into_iter()
+                .map(Value::extract_error)
+                .collect::<redis::RedisResult<_>>()
+                .map_err(|error| failure::failed(operation, "pipeline", error)),
+            _ => Err(Error::new(ErrorKind::Protocol, operation)),
         }
-        Ok(live)
     }
 
-    async fn in_time<T>(&self, operation: &'static str, sent: impl Future<Output = Result<T>>) -> Result<T> {
+    /// Sends one request. The time-out covers everything: waiting for a connection, redirects, repetitions.
+    pub(crate) async fn send(
+        &self,
+        operation: &'static str,
+        route: Route<'_>,
+        request: Request<'_>,
+    ) -> Result<Value> {
+        let _under_way = self.enter(operation)?;
         let limit = self.0.limits.command_timeout;
-        clock::within(limit, sent).await.unwrap_or_else(|| {
-            Err(Error::new(ErrorKind::Timeout, operation)
-                .with("server", &self.0.address)
-                .with("limit", format_args!("{limit:?}")))
-        })
+        let sent = async { self.deliver(route, request).await.map_err(|failed| failed.during(operation)) };
+        in_time(operation, limit, sent).await
     }
 
-    fn checked<T>(&self, operation: &'static str, live: &Live, answer: redis::RedisResult<T>) -> Result<T> {
-        answer.map_err(|error| {
-            if is_broken(&error) {
-                self.0.link.broken(live);
+    /// Chooses a server and sends, again where that is safe and may help.
+    async fn deliver(&self, mut route: Route<'_>, request: Request<'_>) -> Result<Value, Failed> {
+        let (mut repetitions, mut redirects) = (0, 0);
+        let mut asked_for: Option<Endpoint> = None;
+        loop {
+            let (endpoint, asking) = match asked_for.take() {
+                Some(endpoint) => (endpoint, true),
+                None => (self.choose(route).await.map_err(Failed::NotSent)?, false),
+            };
+            let failed = match endpoint.send(request, route.server, asking).await {
+                Ok(value) => return Ok(value),
+                Err(failed) => failed,
+            };
+            if let Some(redirect) = self.0.servers.redirect(&failed).filter(|_| redirects < MOST_REDIRECTS) {
+                redirects += 1;
+                if let Redirect::Ask(endpoint) = redirect {
+                    asked_for = Some(endpoint);
+                }
+                continue;
             }
-            failed(operation, &self.0.address.to_string(), error)
-        })
+            // Whatever is wrong with a replica, the primary serves.
+            if let Some(server) = route.server.without_replicas() {
+                route.server = server;
+                continue;
+            }
+            let again = match failed.ran() {
+                Ran::No => true,
+                Ran::Unknown => route.repeat == Repeat::Safe,
+                Ran::Answered => false,
+            };
+            if !again || repetitions == self.0.limits.max_retries {
+                return Err(failed);
+            }
+            let bound = FIRST_PAUSE.saturating_mul(1 << repetitions.min(10)).min(LONGEST_PAUSE);
+            clock::sleep(bound.mul_f64(random::fraction())).await;
+            repetitions += 1;
+        }
+    }
+
+    async fn choose(&self, route: Route<'_>) -> Result<Endpoint> {
+        let prefer_primary = route.server.without_replicas().is_some() && self.0.servers.has_replicas() && {
+            let until = *self.0.fresh_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            until.is_some_and(|until| clock::now() < until)
+        };
+        self.0.servers.choose(route, prefer_primary).await
+    }
+
+    /// What identifies the servers of the moment, where entries of other ones are not trusted: it changes with each start and
+    /// each promotion. `None` while one of them has not been met.
+    pub(crate) fn identity(&self) -> Option<[u8; 8]> {
+        let (primaries, _) = self.0.servers.known();
+        let mut run_ids: Vec<String> =
+            primaries.iter().map(|primary| primary.place().run_id()).collect::<Option<_>>()?;
+        run_ids.sort_unstable();
+        (!run_ids.is_empty()).then(|| xxhash_rust::xxh3::xxh3_64(run_ids.join(",").as_bytes()).to_le_bytes())
+    }
+
+    /// Whether entries written under another server's rule are to be misses.
+    pub(crate) fn distrusts(&self) -> bool {
+        self.0.hub.after_failover() == AfterFailover::Distrust
+    }
+
+    /// Each primary, to be addressed one by one: an owner of slots of a cluster, else the only one.
+    pub(crate) async fn primaries(&self, operation: &'static str) -> Result<Vec<Node>> {
+        let limit = self.0.limits.command_timeout;
+        let nodes = in_time(operation, limit, self.0.servers.primaries()).await?;
+        Ok(nodes.into_iter().map(|endpoint| Node { endpoint, limit }).collect())
+    }
+
+    fn enter(&self, operation: &'static str) -> Result<UnderWay<'_>> {
+        // Counted before it is looked, so that a shutdown that sees no command under way has refused all later ones.
+        self.0.under_way.fetch_add(1, Ordering::AcqRel);
+        let under_way = UnderWay(&self.0);
+        if self.0.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Unavailable, operation).with("fault", "shut down"));
+        }
+        Ok(under_way)
+    }
+
+    /// Takes no more commands, and waits for those under way; how many were still under way at the end.
+    pub(crate) async fn close(&self, limit: Duration) -> usize {
+        self.0.closed.store(true, Ordering::Release);
+        let deadline = clock::now() + limit;
+        loop {
+            let under_way = self.0.under_way.load(Ordering::Acquire);
+            if under_way == 0 || clock::now() >= deadline {
+                return under_way;
+            }
+            clock::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+/// One server of a connection, for what must be done on each.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    endpoint: Endpoint,
+    limit: Duration,
+}
+
+impl Node {
+    pub(crate) async fn command(&self, operation: &'static str, cmd: &Cmd) -> Result<Value> {
+        let sent = async {
+            let sent = self.endpoint.send(Request::Command(cmd), Server::Any, false).await;
+            sent.map_err(|failed| failed.during(operation))
+        };
+        in_time(operation, self.limit, sent).await
+    }
+}
+
+/// A command under way.
+struct UnderWay<'a>(&'a Shared);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+async fn in_time<T>(
+    operation: &'static str,
+    limit: Duration,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    clock::within(limit, work).await.unwrap_or_else(|| {
+        Err(Error::new(ErrorKind::Timeout, operation).with("limit", format_args!("{limit:?}")))
+    })
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("topology", &self.0.topology).finish_non_exhaustive()
     }
 }

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Keylatch, Rules, Settings};
+use super::{AfterFailover, Keylatch, Rules, Settings};
 use crate::connection::{Address, Connection, ConnectionConfig, Limits, Tls, Topology};
 use crate::error::{Error, ErrorKind, Result};
+use crate::invalidation::Kept;
 use crate::key::Namespace;
-use crate::store::{AnyStore, MemoryStore, RedisStore};
+use crate::store::{AnyStore, MemoryStore, RedisStore, ShelteredStore};
 use crate::telemetry;
 
 /// Settings of a [`Keylatch`]. Without [`redis_url`](Self::redis_url) it is the embedded store.
@@ -140,6 +141,7 @@ impl Builder {
             Some((name, setting)) => Namespace::new(name, setting)?,
             None => Namespace::by_default(),
         };
+        let kept = Kept::default();
         let store = match &self.redis_url {
             None => AnyStore::Memory(MemoryStore::new(self.memory_limit)),
             Some((url, setting)) => {
@@ -149,14 +151,21 @@ impl Builder {
                     command_timeout: self.command_timeout,
                     ..Limits::default()
                 };
-                let config = ConnectionConfig { topology: Topology::Single(address), limits };
+                let config = ConnectionConfig {
+                    topology: Topology::Single(address),
+                    limits,
+                    after_failover: AfterFailover::Replay,
+                };
                 if self.namespace.is_none() {
                     telemetry::namespace_by_default(namespace.as_str());
                 }
-                AnyStore::Redis(RedisStore::new(Connection::new(config)?))
+                {
+                    let redis = RedisStore::new(Connection::new(config)?);
+                    AnyStore::Redis(ShelteredStore::new(redis, 100 << 20, kept.pending()))
+                }
             }
         };
-        Ok(Keylatch::assemble(namespace, store, self.settings))
+        Ok(Keylatch::assemble(namespace, store, kept, self.settings))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{Builder, Keylatch};
+use crate::invalidation::Kept;
 use crate::key::Namespace;
 use crate::store::{AnyStore, UnusableStore};
 use crate::telemetry;
@@ -37,6 +38,7 @@ pub fn global() -> Keylatch {
             Keylatch::assemble(
                 Namespace::by_default(),
                 AnyStore::Unusable(UnusableStore::new(error)),
+                Kept::default(),
                 Builder::default_settings(),
             )
         })

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use crate::cache::{Entry, Flights, Function};
 use crate::clock;
+use crate::connection::{Connection, Health};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern};
@@ -54,6 +55,21 @@ struct Inner {
     settings: Settings,
 }
 
+/// What is done when a server is not the one it was: restarted, or a replica that was promoted. It may not have seen the
+/// last invalidations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AfterFailover {
+    /// Every process repeats its own invalidations of the last 30 s before it reads from the server.
+    #[default]
+    Replay,
+    /// Entries that were written under another server are misses.
+    Distrust,
+    /// Nothing: the server is read as it is.
+    Trust,
+}
+
 /// What the builder decides.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
@@ -80,7 +96,7 @@ impl Keylatch {
     pub fn in_memory() -> Self {
         let settings = Builder::default_settings();
         let store = crate::store::MemoryStore::new(Builder::DEFAULT_MEMORY_LIMIT);
-        Self::assemble(Namespace::by_default(), AnyStore::Memory(store), settings)
+        Self::assemble(Namespace::by_default(), AnyStore::Memory(store), Kept::default(), settings)
     }
 
     /// What the environment says: Redis if `REDIS_URL` is set (`REDIS_KEY_PREFIX`, `REDIS_CONNECT_TIMEOUT` and
@@ -107,13 +123,13 @@ impl Keylatch {
         global::install(self)
     }
 
-    pub(crate) fn assemble(namespace: Namespace, store: AnyStore, settings: Settings) -> Self {
+    pub(crate) fn assemble(namespace: Namespace, store: AnyStore, kept: Kept, settings: Settings) -> Self {
         Self(Arc::new(Inner {
             space: KeySpace::new(&namespace),
             namespace,
             store,
             flights: Flights::default(),
-            kept: Kept::default(),
+            kept,
             settings,
         }))
     }
@@ -190,6 +206,21 @@ impl Keylatch {
         self.invalidation(|invalidation| invalidation.stamp(self.space().all().clone())).await
     }
 
+    /// The managed connection, for every command of the Redis client; `None` on the embedded store.
+    #[must_use]
+    pub fn connection(&self) -> Option<Connection> {
+        self.0.store.connection().cloned()
+    }
+
+    /// How the store is, asked of every server. Takes a second at most, also where servers hang.
+    pub async fn health(&self) -> Health {
+        match &self.0.store {
+            AnyStore::Memory(_) => Health::embedded(),
+            AnyStore::Redis(store) => store.connection().health().await,
+            AnyStore::Unusable(store) => Health::unusable(store.error().to_string()),
+        }
+    }
+
     async fn invalidation(&self, fill: impl FnOnce(&mut Invalidation)) -> Result<()> {
         let mut invalidation = Invalidation::new(&PROGRAMMATIC, self.clone());
         fill(&mut invalidation);
@@ -198,7 +229,7 @@ impl Keylatch {
 
     /// Carries out what belongs here; keeps it if that fails.
     pub(crate) async fn carry_out(&self, targets: Vec<Target>) -> Result<()> {
-        if self.0.store.is_remote() {
+        if self.0.store.connection().is_some() {
             self.0.kept.remember(&targets, self.space().all());
         }
         let outcome = carry_out(self.store(), &targets).await;
@@ -209,9 +240,13 @@ impl Keylatch {
     }
 
     /// Repeats invalidations that failed. Nothing may be read before.
-    pub(crate) async fn repeat_kept_invalidations(&self) -> Result<()> {
-        let unfamiliar = self.0.store.unfamiliar();
-        if self.0.kept.is_empty() && unfamiliar.is_none() {
+    pub(crate) async fn repeat_kept_invalidations(&self, key: &Key) -> Result<()> {
+        let told = |connection: &Connection| !connection.has_strangers();
+        if self.0.kept.is_empty() && self.0.store.connection().is_none_or(told) {
+            return Ok(());
+        }
+        // Nothing is read from the servers while they are down.
+        if self.0.store.is_sheltered(key) {
             return Ok(());
         }
         let repeated = Box::pin(self.0.kept.repeat(self.store()));

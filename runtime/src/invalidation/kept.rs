@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Target;
 use super::target::carry_out;
 use crate::clock::Instant;
+use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::store::AnyStore;
@@ -24,7 +25,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    any: AtomicBool,
+    /// Shared with the store, which is not read while it is set.
+    any: Arc<AtomicBool>,
     targets: Mutex<Vec<Target>>,
     /// The last ones, sent or not: a server that was restarted from a snapshot, or a replica that was promoted, may never
     /// have seen them.
@@ -36,6 +38,11 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// Set while invalidations wait to be sent.
+    pub(crate) fn pending(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.any)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         !self.any.load(Ordering::Acquire)
     }
@@ -72,9 +79,12 @@ impl Kept {
     /// Tells a new server the last invalidations. Repeats what is kept, in order; puts it back if that fails.
     pub(crate) async fn repeat(&self, store: &AnyStore) -> Result<()> {
         let _repeating = self.repeating.lock().await;
-        if let Some(generation) = store.unfamiliar() {
+        let strangers = store.connection().map(Connection::strangers).unwrap_or_default();
+        if !strangers.is_empty() {
             carry_out(store, &self.recent()).await?;
-            store.familiar(generation);
+            for stranger in strangers {
+                stranger.told();
+            }
         }
         let targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if targets.is_empty() {

@@ -13,7 +13,7 @@ pub(crate) struct KeySpace {
 }
 
 /// Marks the stamp of an entry, behind the entry's own key.
-const ENTRY_STAMP: &[u8] = b"#stamp";
+const ENTRY_STAMP: &[u8] = b"}#stamp";
 
 impl KeySpace {
     pub(crate) fn new(namespace: &Namespace) -> Self {
@@ -58,16 +58,19 @@ impl KeySpace {
     }
 }
 
-/// `{entry}#stamp`: what the entries made from this one depend on.
+/// `{` entry `}#stamp`: what the entries made from this one depend on. The braces are meant: they put it into the entry's
+/// slot of a cluster.
 pub(crate) fn stamp_of(entry: &Key) -> Key {
-    let mut bytes = entry.0.clone();
+    let mut bytes = KeyBytes::with_capacity(entry.0.len() + 1 + ENTRY_STAMP.len());
+    bytes.push(b'{');
+    bytes.extend_from_slice(&entry.0);
     bytes.extend_from_slice(ENTRY_STAMP);
     Key(bytes)
 }
 
 /// The entry that a key found on the server belongs to: itself, or the one whose stamp it is.
 pub(crate) fn entry_of(key: &[u8]) -> &[u8] {
-    key.strip_suffix(ENTRY_STAMP).unwrap_or(key)
+    key.strip_prefix(b"{").and_then(|key| key.strip_suffix(ENTRY_STAMP)).unwrap_or(key)
 }
 
 fn render(prefix: &[u8], write: impl FnOnce(&mut KeyWriter)) -> Key {

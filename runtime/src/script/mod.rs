@@ -22,6 +22,8 @@ pub(crate) struct Scripts {
     pub(crate) invalidate: Lua,
     /// Holds keys; tells which were held before.
     pub(crate) hold: Lua,
+    /// Reads a stamp, made where it is missing, on servers that have no command for it.
+    pub(crate) capture: Lua,
     /// Prolongs a key only while it holds exactly what was expected.
     pub(crate) extend: Lua,
     /// Removes a key only while it holds exactly what was expected.
@@ -35,6 +37,7 @@ impl Scripts {
             put: Lua::new(include_str!("put.lua")),
             invalidate: Lua::new(include_str!("invalidate.lua")),
             hold: Lua::new(include_str!("hold.lua")),
+            capture: Lua::new(include_str!("capture.lua")),
             extend: Lua::new(include_str!("extend.lua")),
             release: Lua::new(include_str!("release.lua")),
         }

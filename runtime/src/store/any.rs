@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    Claim, ClaimRequest, Guarded, MemoryStore, Overlap, RedisStore, StampStates, Store, UnusableStore,
-    Values, Wake,
+    Claim, ClaimRequest, Freshness, Guarded, MemoryStore, Overlap, ShelteredStore, StampStates, Store,
+    UnusableStore, Values, Wake,
 };
+use crate::connection::Connection;
 use crate::error::Result;
 use crate::key::{FullPattern, Key};
 
@@ -13,29 +14,27 @@ use crate::key::{FullPattern, Key};
 #[derive(Debug)]
 pub(crate) enum AnyStore {
     Memory(MemoryStore),
-    Redis(RedisStore),
+    Redis(ShelteredStore),
     Unusable(UnusableStore),
 }
 
 impl AnyStore {
-    /// A server that may not know the last invalidations; see [`Connection::unfamiliar`](crate::connection::Connection).
-    pub(crate) fn unfamiliar(&self) -> Option<u64> {
+    /// The servers, where there are any.
+    pub(crate) fn connection(&self) -> Option<&Connection> {
         match self {
-            Self::Redis(store) => store.unfamiliar(),
+            Self::Redis(store) => Some(store.connection()),
             Self::Memory(_) | Self::Unusable(_) => None,
         }
     }
 
-    /// The server has been told.
-    pub(crate) fn familiar(&self, generation: u64) {
-        if let Self::Redis(store) = self {
-            store.familiar(generation);
-        }
+    /// Whether reads may be answered by replicas.
+    pub(crate) fn may_lag(&self) -> bool {
+        self.connection().is_some_and(Connection::has_replicas)
     }
 
-    /// Whether entries outlive this process's memory, and so can come back.
-    pub(crate) fn is_remote(&self) -> bool {
-        matches!(self, Self::Redis(_))
+    /// Whether the key's server is down and the refuge answers for it.
+    pub(crate) fn is_sheltered(&self, key: &Key) -> bool {
+        matches!(self, Self::Redis(store) if store.is_sheltered(key))
     }
 }
 
@@ -50,8 +49,8 @@ macro_rules! each {
 }
 
 impl Store for AnyStore {
-    async fn read(&self, keys: &[&Key]) -> Result<Values> {
-        each!(self.read(keys).await)
+    async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Values> {
+        each!(self.read(keys, freshness).await)
     }
 
     async fn read_watched(&self, keys: &[&Key], wake: &Wake) -> Result<Values> {

@@ -1,13 +1,15 @@
 //! What every store must do, whatever it is made of. Each check gets a fresh store and keys of its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    AnyStore, Claim, ClaimRequest, Guarded, Lease, MemoryStore, Overlap, RedisStore, Slot, StampState, Store,
-    new_hold,
+    AnyStore, Claim, ClaimRequest, Freshness, Guarded, Lease, MemoryStore, Overlap, RedisStore,
+    ShelteredStore, Slot, StampState, Store, new_hold,
 };
 use crate::clock;
 use crate::connection::{Address, Connection, ConnectionConfig, Limits, Tls, Topology};
+use crate::instance::AfterFailover;
 use crate::key::{Key, KeySpace, Namespace, Pattern, stamp_of};
 
 const LIFE: Duration = Duration::from_secs(60);
@@ -21,7 +23,9 @@ fn entry(name: &str) -> Key {
 }
 
 async fn get(store: &impl Store, key: &Key) -> Option<Vec<u8>> {
-    store.read(&[key]).await.expect("the store is up")[0].as_ref().map(|bytes| bytes.to_vec())
+    store.read(&[key], Freshness::Current).await.expect("the store is up")[0]
+        .as_ref()
+        .map(|bytes| bytes.to_vec())
 }
 
 async fn claim(store: &impl Store, slot: &Key, over: Option<&[u8]>, stamps: &[&Key]) -> (Lease, Claim) {
@@ -112,8 +116,13 @@ async fn a_pattern_takes_what_matches_and_its_stamps(store: &impl Store) {
     let _new = store.capture(&[&gone], LIFE).await.unwrap();
     let pattern = Pattern::of("p:1").any().within(&space()).unwrap();
     assert_eq!(store.invalidate_matching(&pattern).await.unwrap(), 3);
-    let left: Vec<bool> =
-        store.read(&keys.iter().collect::<Vec<_>>()).await.unwrap().iter().map(Option::is_some).collect();
+    let left: Vec<bool> = store
+        .read(&keys.iter().collect::<Vec<_>>(), Freshness::Current)
+        .await
+        .unwrap()
+        .iter()
+        .map(Option::is_some)
+        .collect();
     assert_eq!(left, [false, false, true, true]);
     assert_eq!(get(store, &gone).await, None);
 }
@@ -205,12 +214,13 @@ impl Server {
         let connect = || {
             let topology = Topology::Single(Address::parse(&url, "url", Tls::default()).expect("a good URL"));
             let limits = Limits { connect_timeout: limit, command_timeout: limit, ..Limits::default() };
-            let config = ConnectionConfig { topology, limits };
-            AnyStore::Redis(RedisStore::new(Connection::new(config).expect("a good configuration")))
+            let config = ConnectionConfig { topology, limits, after_failover: AfterFailover::Replay };
+            let redis = RedisStore::new(Connection::new(config).expect("a good configuration"));
+            AnyStore::Redis(ShelteredStore::new(redis, 0, Arc::default()))
         };
         let store = connect();
         let deadline = clock::now() + limit;
-        while store.read(&[&entry("ready")]).await.is_err() {
+        while store.read(&[&entry("ready")], Freshness::Current).await.is_err() {
             assert!(clock::now() < deadline, "redis-server does not answer");
             clock::sleep(Duration::from_millis(5)).await;
         }

@@ -10,7 +10,9 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::slot::{StampState, new_stamp};
-use super::{Claim, ClaimRequest, Guarded, Overlap, Slot, StampStates, Store, Values, Wake, Wakeups};
+use super::{
+    Claim, ClaimRequest, Freshness, Guarded, Overlap, Slot, StampStates, Store, Values, Wake, Wakeups,
+};
 use crate::clock::{self, Instant};
 use crate::error::Result;
 use crate::key::{FullPattern, Key, KeyBytes, entry_of, stamp_of};
@@ -176,7 +178,7 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    async fn read(&self, keys: &[&Key]) -> Result<Values> {
+    async fn read(&self, keys: &[&Key], _freshness: Freshness) -> Result<Values> {
         let now = clock::now();
         let mut values: Values = keys.iter().map(|_| None).collect();
         // The slot comes first and is read last: an entry's stamp that is read with it is then never newer than the value.
@@ -187,7 +189,7 @@ impl Store for MemoryStore {
     }
 
     async fn read_watched(&self, keys: &[&Key], _wake: &Wake) -> Result<Values> {
-        self.read(keys).await
+        self.read(keys, Freshness::Current).await
     }
 
     fn wake(&self, key: &Key) -> Wake {

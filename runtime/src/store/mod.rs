@@ -4,8 +4,8 @@ mod any;
 #[cfg(test)]
 mod conformance;
 mod memory;
-mod merge;
 mod redis;
+mod shelter;
 mod slot;
 mod unusable;
 mod wake;
@@ -13,6 +13,7 @@ mod wake;
 pub(crate) use any::AnyStore;
 pub(crate) use memory::MemoryStore;
 pub(crate) use redis::RedisStore;
+pub(crate) use shelter::ShelteredStore;
 pub(crate) use slot::{Lease, Slot, Stamp, StampState, new_hold};
 pub(crate) use unusable::UnusableStore;
 pub(crate) use wake::{Wake, Wakeups};
@@ -30,6 +31,15 @@ use crate::key::{FullPattern, Key};
 pub(crate) type Values = SmallVec<[Option<Bytes>; 4]>;
 /// States of stamps, in the order of the keys.
 pub(crate) type StampStates = SmallVec<[StampState; 4]>;
+
+/// How old what is read may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// As old as a replica may lag, where there are replicas.
+    MayLag,
+    /// As the primary has it.
+    Current,
+}
 
 /// Whether a conditional change was made. A refusal is an answer, not a failure: somebody else changed the key first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +71,7 @@ pub(crate) enum Claim {
 pub(crate) trait Store: Send + Sync {
     /// Reads several keys in one go. Each value is one that the key had after the call began, and the first key's is no
     /// older than the others': an outer entry that depends on a stamp must not be made from a value from before it.
-    fn read(&self, keys: &[&Key]) -> impl Future<Output = Result<Values>> + Send;
+    fn read(&self, keys: &[&Key], freshness: Freshness) -> impl Future<Output = Result<Values>> + Send;
 
     /// The same, with the first key watched: a change of it after this read wakes `wake`.
     fn read_watched(&self, keys: &[&Key], wake: &Wake) -> impl Future<Output = Result<Values>> + Send;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Claim, ClaimRequest, Guarded, Overlap, StampStates, Store, Values, Wake, Wakeups};
+use super::{Claim, ClaimRequest, Freshness, Guarded, Overlap, StampStates, Store, Values, Wake, Wakeups};
 use crate::error::{Error, Result};
 use crate::key::{FullPattern, Key};
 
@@ -19,13 +19,18 @@ impl UnusableStore {
         Self { reason, wakeups: Wakeups::default() }
     }
 
+    /// Why it is.
+    pub(crate) fn error(&self) -> &Error {
+        &self.reason
+    }
+
     fn refuse<T>(&self) -> Result<T> {
         Err(self.reason.clone())
     }
 }
 
 impl Store for UnusableStore {
-    async fn read(&self, _keys: &[&Key]) -> Result<Values> {
+    async fn read(&self, _keys: &[&Key], _freshness: Freshness) -> Result<Values> {
         self.refuse()
     }
 

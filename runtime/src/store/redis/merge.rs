@@ -9,15 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use redis::Value;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
-use super::Values;
-use super::redis::{bulk, mget, unexpected};
+use super::spread;
 use crate::connection::{Connection, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
+use crate::store::{Freshness, Values};
 
 /// Callers that travel together at most.
 const MOST_CALLERS: usize = 256;
@@ -33,6 +32,7 @@ pub(super) struct Merger(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     connection: Connection,
+    merges: bool,
     gathering: Mutex<Gathering>,
     /// A moving average of the bytes that a caller gets.
     typical: AtomicUsize,
@@ -48,28 +48,38 @@ struct Gathering {
 #[derive(Debug)]
 struct Waiting {
     keys: SmallVec<[Key; 4]>,
+    server: Server,
     answer: oneshot::Sender<Result<Values>>,
 }
 
 impl Merger {
     pub(super) fn new(connection: Connection) -> Self {
         let (gathering, typical) = (Mutex::default(), AtomicUsize::new(0));
-        Self(Arc::new(Shared { connection, gathering, typical }))
+        let merges = connection.limits().merge_reads;
+        Self(Arc::new(Shared { connection, merges, gathering, typical }))
     }
 
     /// Reads the keys, at once or together with others. What is read was there after the call began.
     ///
     /// A caller that is dropped disturbs nobody: whoever is sent alone hands its turn on, and gathered reads are sent by a
     /// task of their own.
-    pub(super) async fn read(&self, keys: &[&Key]) -> Result<Values> {
-        if self.0.typical.load(Ordering::Relaxed) > LARGE {
-            return self.0.read_alone(keys).await;
+    pub(super) async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Values> {
+        let server = match freshness {
+            Freshness::Current => Server::Familiar,
+            Freshness::MayLag => Server::Replica,
+        };
+        if !self.0.merges || self.0.typical.load(Ordering::Relaxed) > LARGE {
+            return self.0.read_alone(server, keys).await;
         }
         let answer = {
             let mut gathering = self.0.gathering();
             if gathering.under_way {
                 let (answer, answered) = oneshot::channel();
-                gathering.waiting.push(Waiting { keys: keys.iter().copied().cloned().collect(), answer });
+                gathering.waiting.push(Waiting {
+                    keys: keys.iter().copied().cloned().collect(),
+                    server,
+                    answer,
+                });
                 Some(answered)
             } else {
                 gathering.under_way = true;
@@ -81,7 +91,7 @@ impl Merger {
             return answered.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "read")));
         }
         let _turn = Turn(&self.0);
-        self.0.read_alone(keys).await
+        self.0.read_alone(server, keys).await
     }
 }
 
@@ -141,12 +151,16 @@ impl Gathered {
                 None => return,
             }
             let batch = self.next_batch();
-            self.shared.send(batch).await;
+            if !batch.is_empty() {
+                self.shared.send(batch).await;
+            }
         }
     }
 
     fn next_batch(&self) -> Vec<Waiting> {
         let mut gathering = self.shared.gathering();
+        // Those who have given up need no answer.
+        gathering.waiting.retain(|waiting| !waiting.answer.is_closed());
         let most =
             (BYTES_OF_A_REPLY / self.shared.typical.load(Ordering::Relaxed).max(1)).clamp(1, MOST_CALLERS);
         let count = gathering.waiting.len().min(most);
@@ -159,30 +173,18 @@ impl Shared {
         self.gathering.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn read_alone(&self, keys: &[&Key]) -> Result<Values> {
-        match self.connection.command("read", Server::Familiar, &mget(keys)).await? {
-            Value::Array(values) if values.len() == keys.len() => {
-                let values: Values =
-                    values.into_iter().map(|value| bulk("read", value)).collect::<Result<_>>()?;
-                self.learn(values.iter().flatten().map(Bytes::len).sum());
-                Ok(values)
-            }
-            other => Err(unexpected("read", &other)),
-        }
+    async fn read_alone(&self, server: Server, keys: &[&Key]) -> Result<Values> {
+        let values = spread::read(&self.connection, server, keys).await?;
+        self.learn(values.iter().flatten().map(Bytes::len).sum());
+        Ok(values.into_iter().collect())
     }
 
     async fn send(&self, batch: Vec<Waiting>) {
         let (asked, places) = once_each(&batch);
-        let answer =
-            self.connection.command("read", Server::Familiar, &mget(&asked)).await.and_then(|answer| {
-                match answer {
-                    Value::Array(values) if values.len() == asked.len() => {
-                        values.into_iter().map(|value| bulk("read", value)).collect::<Result<Vec<_>>>()
-                    }
-                    other => Err(unexpected("read", &other)),
-                }
-            });
-        match answer {
+        // One that may not lag is enough.
+        let lags = batch.iter().all(|waiting| waiting.server == Server::Replica);
+        let server = if lags { Server::Replica } else { Server::Familiar };
+        match spread::read(&self.connection, server, &asked).await {
             Ok(values) => {
                 self.learn(values.iter().flatten().map(Bytes::len).sum::<usize>() / batch.len());
                 for (waiting, places) in batch.into_iter().zip(places) {
@@ -234,6 +236,7 @@ mod tests {
         let key = |name: &str| Key::of(name);
         let waiting = |names: &[&str]| Waiting {
             keys: names.iter().map(|name| key(name)).collect(),
+            server: Server::Familiar,
             answer: oneshot::channel().0,
         };
         let batch = [waiting(&["a", "stamp"]), waiting(&["b", "stamp"]), waiting(&["a", "stamp", "tag"])];

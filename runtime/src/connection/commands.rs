@@ -1,0 +1,249 @@
+//! What is known of the commands that users send: where their keys are, whether they only read, whether they block.
+
+use redis::{Arg, Cmd};
+use smallvec::SmallVec;
+
+/// Where a command goes in a cluster.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Placement<'a> {
+    /// To the owner of this key's slot.
+    Key(&'a [u8]),
+    /// To any primary.
+    Anywhere,
+    /// To every primary; the answers are put together.
+    Everywhere(Together),
+    /// Its keys may lie in several slots: it is split, `step` arguments to a key, from the first argument on.
+    Split { step: usize, together: Together },
+}
+
+/// How the answers of several servers become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Together {
+    /// All must succeed; the first answer stands for all.
+    First,
+    Sum,
+    /// Arrays one behind the other.
+    Concatenate,
+    /// An answer for each key, in the order of the keys.
+    ByKey,
+}
+
+pub(super) fn placement(cmd: &Cmd) -> Placement<'_> {
+    let name = name(cmd);
+    let key = |index: usize| arg(cmd, index).map_or(Placement::Anywhere, Placement::Key);
+    match &name[..] {
+        b"MGET" => Placement::Split { step: 1, together: Together::ByKey },
+        b"DEL" | b"UNLINK" | b"EXISTS" | b"TOUCH" => Placement::Split { step: 1, together: Together::Sum },
+        b"MSET" => Placement::Split { step: 2, together: Together::First },
+        b"DBSIZE" => Placement::Everywhere(Together::Sum),
+        b"KEYS" => Placement::Everywhere(Together::Concatenate),
+        b"FLUSHALL" | b"FLUSHDB" | b"SCRIPT" | b"FUNCTION" => Placement::Everywhere(Together::First),
+        b"PING" | b"ECHO" | b"INFO" | b"TIME" | b"CONFIG" | b"CLIENT" | b"COMMAND" | b"ACL" | b"LATENCY"
+        | b"RANDOMKEY" | b"PUBLISH" | b"PUBSUB" | b"CLUSTER" | b"ROLE" | b"WAIT" | b"LASTSAVE"
+        | b"SLOWLOG" | b"MODULE" | b"SCAN" => Placement::Anywhere,
+        b"EVAL" | b"EVALSHA" | b"EVAL_RO" | b"EVALSHA_RO" | b"FCALL" | b"FCALL_RO" => match number(cmd, 2) {
+            Some(0) | None => Placement::Anywhere,
+            Some(_) => key(3),
+        },
+        b"OBJECT" | b"XINFO" | b"XGROUP" | b"MEMORY" | b"BITOP" => key(2),
+        b"ZUNION" | b"ZINTER" | b"ZDIFF" | b"SINTERCARD" | b"ZINTERCARD" | b"LMPOP" | b"ZMPOP" => key(2),
+        b"BLMPOP" | b"BZMPOP" => key(3),
+        b"XREAD" | b"XREADGROUP" => {
+            let streams = (0..cmd.args_iter().len())
+                .find(|&index| arg(cmd, index).is_some_and(|arg| arg.eq_ignore_ascii_case(b"STREAMS")));
+            streams.map_or(Placement::Anywhere, |index| key(index + 1))
+        }
+        _ => key(1),
+    }
+}
+
+/// Whether the command changes nothing, so that it may be repeated, and may go to a replica.
+pub(super) fn is_read_only(cmd: &Cmd) -> bool {
+    let name = name(cmd);
+    READ_ONLY.binary_search_by(|known| known.as_bytes().cmp(&name)).is_ok()
+}
+
+/// Whether the command may keep its connection waiting: it must not share one with others.
+pub(super) fn is_blocking(cmd: &Cmd) -> bool {
+    match &name(cmd)[..] {
+        b"BLPOP" | b"BRPOP" | b"BLMOVE" | b"BRPOPLPUSH" | b"BLMPOP" | b"BZPOPMIN" | b"BZPOPMAX"
+        | b"BZMPOP" => true,
+        b"XREAD" | b"XREADGROUP" => (1..cmd.args_iter().len())
+            .any(|index| arg(cmd, index).is_some_and(|arg| arg.eq_ignore_ascii_case(b"BLOCK"))),
+        _ => false,
+    }
+}
+
+/// Whether the command changes what later commands of its connection mean, which others share.
+pub(super) fn changes_its_connection(cmd: &Cmd) -> bool {
+    let second = || arg(cmd, 1).map(<[u8]>::to_ascii_uppercase).unwrap_or_default();
+    match &name(cmd)[..] {
+        b"SELECT" | b"MULTI" | b"EXEC" | b"DISCARD" | b"WATCH" | b"UNWATCH" | b"SUBSCRIBE"
+        | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE" | b"SUNSUBSCRIBE" | b"MONITOR"
+        | b"HELLO" | b"AUTH" | b"RESET" | b"QUIT" | b"ASKING" | b"READONLY" | b"READWRITE" | b"WAIT"
+        | b"WAITAOF" => true,
+        b"CLIENT" => matches!(&second()[..], b"TRACKING" | b"CACHING" | b"REPLY"),
+        _ => false,
+    }
+}
+
+/// The command's name in capitals.
+pub(super) fn name(cmd: &Cmd) -> SmallVec<[u8; 24]> {
+    let mut name = SmallVec::from_slice(arg(cmd, 0).unwrap_or_default());
+    name.make_ascii_uppercase();
+    name
+}
+
+pub(super) fn arg(cmd: &Cmd, index: usize) -> Option<&[u8]> {
+    match cmd.args_iter().nth(index)? {
+        Arg::Simple(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+fn number(cmd: &Cmd, index: usize) -> Option<usize> {
+    std::str::from_utf8(arg(cmd, index)?).ok()?.parse().ok()
+}
+
+/// In alphabetical order.
+const READ_ONLY: &[&str] = &[
+    "BITCOUNT",
+    "BITFIELD_RO",
+    "BITPOS",
+    "DBSIZE",
+    "DUMP",
+    "ECHO",
+    "EVALSHA_RO",
+    "EVAL_RO",
+    "EXISTS",
+    "EXPIRETIME",
+    "FCALL_RO",
+    "GEODIST",
+    "GEOHASH",
+    "GEOPOS",
+    "GEORADIUSBYMEMBER_RO",
+    "GEORADIUS_RO",
+    "GEOSEARCH",
+    "GET",
+    "GETBIT",
+    "GETRANGE",
+    "HEXISTS",
+    "HGET",
+    "HGETALL",
+    "HKEYS",
+    "HLEN",
+    "HMGET",
+    "HRANDFIELD",
+    "HSCAN",
+    "HSTRLEN",
+    "HVALS",
+    "INFO",
+    "JSON.GET",
+    "JSON.MGET",
+    "JSON.TYPE",
+    "KEYS",
+    "LCS",
+    "LINDEX",
+    "LLEN",
+    "LPOS",
+    "LRANGE",
+    "MGET",
+    "OBJECT",
+    "PEXPIRETIME",
+    "PFCOUNT",
+    "PING",
+    "PTTL",
+    "RANDOMKEY",
+    "ROLE",
+    "SCAN",
+    "SCARD",
+    "SDIFF",
+    "SINTER",
+    "SINTERCARD",
+    "SISMEMBER",
+    "SMEMBERS",
+    "SMISMEMBER",
+    "SORT_RO",
+    "SRANDMEMBER",
+    "SSCAN",
+    "STRLEN",
+    "SUBSTR",
+    "SUNION",
+    "TIME",
+    "TTL",
+    "TYPE",
+    "XINFO",
+    "XLEN",
+    "XPENDING",
+    "XRANGE",
+    "XREAD",
+    "XREVRANGE",
+    "ZCARD",
+    "ZCOUNT",
+    "ZDIFF",
+    "ZINTER",
+    "ZINTERCARD",
+    "ZLEXCOUNT",
+    "ZMSCORE",
+    "ZRANDMEMBER",
+    "ZRANGE",
+    "ZRANGEBYLEX",
+    "ZRANGEBYSCORE",
+    "ZRANK",
+    "ZREVRANGE",
+    "ZREVRANGEBYLEX",
+    "ZREVRANGEBYSCORE",
+    "ZREVRANK",
+    "ZSCAN",
+    "ZSCORE",
+    "ZUNION",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cmd(words: &str) -> Cmd {
+        let mut words = words.split(' ');
+        let mut cmd = redis::cmd(words.next().expect("a name"));
+        for word in words {
+            cmd.arg(word);
+        }
+        cmd
+    }
+
+    #[test]
+    fn keys_are_found_where_each_command_has_them() {
+        for (words, key) in [
+            ("GET k", "k"),
+            ("EVALSHA abc 1 k a", "k"),
+            ("OBJECT ENCODING k", "k"),
+            ("XREAD COUNT 2 streams k 0", "k"),
+            ("ZUNION 2 k l", "k"),
+            ("BZMPOP 0 1 k MIN", "k"),
+            ("hset k f v", "k"),
+        ] {
+            assert_eq!(placement(&cmd(words)), Placement::Key(key.as_bytes()), "{words}");
+        }
+        assert_eq!(placement(&cmd("EVAL return 0")), Placement::Anywhere);
+        assert_eq!(placement(&cmd("PING")), Placement::Anywhere);
+        assert_eq!(placement(&cmd("DBSIZE")), Placement::Everywhere(Together::Sum));
+    }
+
+    #[test]
+    fn the_list_of_reading_commands_is_in_order() {
+        assert!(READ_ONLY.is_sorted(), "binary search needs it");
+        assert!(is_read_only(&cmd("get k")));
+        assert!(!is_read_only(&cmd("SET k v")));
+    }
+
+    #[test]
+    fn what_blocks_or_changes_its_connection_is_told_apart() {
+        assert!(is_blocking(&cmd("BLPOP k 0")));
+        assert!(is_blocking(&cmd("XREAD BLOCK 0 STREAMS k 0")));
+        assert!(!is_blocking(&cmd("XREAD STREAMS k 0")));
+        assert!(changes_its_connection(&cmd("SELECT 1")));
+        assert!(changes_its_connection(&cmd("CLIENT tracking ON")));
+        assert!(!changes_its_connection(&cmd("CLIENT LIST")));
+    }
+}

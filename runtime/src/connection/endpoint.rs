@@ -1,0 +1,396 @@
+//! One server: several connections to it, used in turn, behind one circuit breaker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Value};
+use serde::Serialize;
+
+use super::breaker::{Breaker, BreakerStatus, Change};
+use super::failure::{Failed, Health, failed, health};
+use super::greeting::{Greeting, Role};
+use super::link::{Line, Link, Live};
+use super::place::Place;
+use super::prober;
+use super::request::{Request, Server};
+use super::{Address, Limits};
+use crate::clock::{self, Instant};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A command that was given up sooner than this says nothing about the server: its caller was dropped.
+const TELLING: Duration = Duration::from_millis(250);
+/// How long a connection over which nothing came for a while has to answer a `PING`.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Missing connections of a pool are looked for at one command of so many.
+const FILL_UP_EVERY: usize = 64;
+
+/// See the module. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint(Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    address: String,
+    limits: Limits,
+    transport: Transport,
+    next: AtomicUsize,
+    place: Arc<Place>,
+    pub(super) breaker: Breaker,
+    pub(super) probing: AtomicBool,
+}
+
+/// How commands get to the server.
+#[derive(Debug)]
+enum Transport {
+    Links(Box<[Link]>),
+    #[cfg(feature = "upstash")]
+    Rest(super::rest::Rest),
+}
+
+/// A server as its users see it.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct EndpointStatus {
+    /// Host and port, or the path of the socket.
+    pub address: String,
+    /// Its circuit breaker.
+    pub breaker: BreakerStatus,
+    /// Live connections to it.
+    pub connections: usize,
+}
+
+impl Endpoint {
+    pub(super) fn new(address: &Address, role: Role, limits: Limits, place: Arc<Place>) -> Result<Self> {
+        let links = (0..limits.pool_size.max(1))
+            .map(|_| Link::new(address, role, limits.connect_timeout, Arc::clone(&place)))
+            .collect::<Result<_>>()?;
+        Ok(Self::over(address.to_string(), limits, place, Transport::Links(links)))
+    }
+
+    #[cfg(feature = "upstash")]
+    pub(super) fn rest(address: String, rest: super::rest::Rest, limits: Limits, place: Arc<Place>) -> Self {
+        Self::over(address, limits, place, Transport::Rest(rest))
+    }
+
+    fn over(address: String, limits: Limits, place: Arc<Place>, transport: Transport) -> Self {
+        Self(Arc::new(Inner {
+            breaker: Breaker::new(address.clone(), limits.breaker),
+            address,
+            limits,
+            transport,
+            next: AtomicUsize::new(0),
+            place,
+            probing: AtomicBool::new(false),
+        }))
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.0.address
+    }
+
+    /// Whether both are the same, with the same connections.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(super) fn place(&self) -> &Arc<Place> {
+        &self.0.place
+    }
+
+    /// Whether the breaker lets commands through.
+    pub(super) fn is_open_for_use(&self) -> bool {
+        self.0.breaker.is_closed()
+    }
+
+    /// A connection of the caller's own: nothing else is sent over it, and nothing times out.
+    pub(super) async fn dedicated(&self) -> Result<MultiplexedConnection> {
+        match self.0.links().first() {
+            Some(link) => link.dedicated().await,
+            None => Err(Error::new(ErrorKind::Configuration, "connect")
+                .with("server", &self.0.address)
+                .with("fault", "there are no connections over REST")),
+        }
+    }
+
+    /// The plain client.
+    pub(super) fn client(&self) -> Result<redis::Client> {
+        match self.0.links().first() {
+            Some(link) => Ok(link.client()),
+            None => Err(Error::new(ErrorKind::Configuration, "connect")
+                .with("server", &self.0.address)
+                .with("fault", "there are no connections over REST")),
+        }
+    }
+
+    pub(super) fn status(&self) -> EndpointStatus {
+        EndpointStatus {
+            address: self.0.address.clone(),
+            breaker: self.0.breaker.status(),
+            connections: self.0.links().iter().filter(|link| link.current().is_some()).count(),
+        }
+    }
+
+    /// What the server said about itself when it was last met.
+    pub(super) fn greeting(&self) -> Option<Greeting> {
+        self.0.links().iter().find_map(Link::current).map(|live| live.line.greeting.clone())
+    }
+
+    /// Whether the server tells its connections of changes.
+    pub(super) fn is_tracking(&self) -> bool {
+        self.0.links().iter().find_map(Link::current).is_some_and(|live| live.line.tracking)
+    }
+
+    /// Sends one request over one of the connections.
+    pub(super) async fn send(
+        &self,
+        request: Request<'_>,
+        server: Server,
+        asking: bool,
+    ) -> Result<Value, Failed> {
+        let inner = &*self.0;
+        if !inner.breaker.is_closed() {
+            prober::ensure(&self.0);
+            return Err(Failed::NotSent(inner.breaker.refusal()));
+        }
+        #[cfg(feature = "upstash")]
+        if let Transport::Rest(rest) = &inner.transport {
+            let mut attempt = Attempt::new(&self.0, None);
+            let answer = rest.send(request).await;
+            attempt.done = true;
+            return self.judged(answer, None);
+        }
+        let (index, live) = match inner.pick() {
+            Some(picked) => picked,
+            None => (0, self.first().await?),
+        };
+        // Asked after the connection is there: the dial decides it.
+        if server.must_be_familiar() && inner.place.is_strange() {
+            return Err(Failed::NotSent(inner.strange()));
+        }
+        let over = Arc::clone(&live.line);
+        let mut attempt = Attempt::new(&self.0, Some((index, live)));
+        let answer = match &mut attempt.over {
+            Some((_, live)) if asking => request.asking(&mut live.connection).await,
+            Some((_, live)) => request.over(&mut live.connection).await,
+            None => unreachable!("the attempt has the connection"),
+        };
+        attempt.done = true;
+        over.answers.fetch_add(1, Ordering::Relaxed);
+        self.judged(answer, Some((index, &over)))
+    }
+
+    /// Draws the conclusions about the server from what came back.
+    fn judged(&self, answer: RedisResult<Value>, over: Option<(usize, &Line)>) -> Result<Value, Failed> {
+        let inner = &*self.0;
+        let error = match answer {
+            Ok(value) => {
+                inner.breaker.succeeded();
+                return Ok(value);
+            }
+            Err(error) => error,
+        };
+        let broken = || {
+            if let Some((index, line)) = over {
+                inner.links()[index].broken(line);
+            }
+        };
+        let change = match health(&error) {
+            Health::Serves => {
+                inner.breaker.succeeded();
+                Change::None
+            }
+            Health::Broken => {
+                broken();
+                inner.breaker.failed(|| failed("send", &inner.address, error.clone()))
+            }
+            Health::Unready => inner.breaker.trip(|| failed("send", &inner.address, error.clone())),
+            Health::Elsewhere => {
+                if error.code() == Some("READONLY") {
+                    // Demoted. A name may lead to the new primary by now.
+                    broken();
+                }
+                inner.trouble();
+                inner.breaker.succeeded();
+                Change::None
+            }
+        };
+        prober::after(&self.0, change);
+        Err(Failed::Sent { server: inner.address.clone(), error })
+    }
+
+    /// There is no connection: dials the first.
+    async fn first(&self) -> Result<Live, Failed> {
+        let Some(link) = self.0.links().first() else {
+            return Err(Failed::NotSent(Error::new(ErrorKind::Unavailable, "connect")));
+        };
+        let mut attempt = Attempt::new(&self.0, None);
+        let dialled = link.dialled().await;
+        attempt.done = true;
+        dialled.map_err(|error| {
+            let change = self.0.breaker.trip(|| error.clone());
+            prober::after(&self.0, change);
+            Failed::NotSent(error)
+        })
+    }
+}
+
+impl Inner {
+    fn links(&self) -> &[Link] {
+        match &self.transport {
+            Transport::Links(links) => links,
+            #[cfg(feature = "upstash")]
+            Transport::Rest(_) => &[],
+        }
+    }
+
+    /// The next healthy connection in turn, else any. Now and then dials what is missing, behind the caller's back.
+    fn pick(&self) -> Option<(usize, Live)> {
+        let links = self.links();
+        if let [only] = links {
+            return only.current().map(|live| (0, live));
+        }
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut doubtful = None;
+        let mut found = None;
+        for offset in 0..links.len() {
+            let index = (turn + offset) % links.len();
+            match links[index].current() {
+                Some(live) if live.line.is_suspect() => doubtful = Some((index, live)),
+                Some(live) => {
+                    found = Some((index, live));
+                    break;
+                }
+                None => {}
+            }
+        }
+        let picked = found.or(doubtful);
+        if picked.is_some() && turn.is_multiple_of(FILL_UP_EVERY) {
+            for link in links.iter().filter(|link| link.is_missing()) {
+                drop(link.dial());
+            }
+        }
+        picked
+    }
+
+    /// Whoever knows which servers there are should look again.
+    pub(super) fn trouble(&self) {
+        self.place.hub().trouble.notify_one();
+    }
+
+    fn strange(&self) -> Error {
+        Error::new(ErrorKind::Unavailable, "send")
+            .with("server", &self.address)
+            .remedy("it was restarted or replaced, and is read once it knows the last invalidations")
+    }
+
+    /// A command was given up, and nothing came over its connection meanwhile.
+    fn unanswered(self: &Arc<Self>, over: Option<(usize, &Line)>, waited: Duration) {
+        let silent = || {
+            Error::new(ErrorKind::Timeout, "send")
+                .with("server", &self.address)
+                .with("fault", "nothing came from it")
+                .with("waited", format_args!("{waited:?}"))
+        };
+        if let Some((_, line)) = over {
+            line.suspect.store(true, Ordering::Relaxed);
+        }
+        let change = if self.links().iter().any(Link::is_healthy) {
+            self.breaker.failed(silent)
+        } else {
+            self.breaker.trip(silent)
+        };
+        if let (Change::None, Some((index, _))) = (change, over) {
+            prober::check(self, index);
+        }
+        prober::after(self, change);
+    }
+
+    /// One call to find out whether the server is there: over the connections that there are, or a new one.
+    pub(super) async fn probe(&self) -> Result<()> {
+        #[cfg(feature = "upstash")]
+        if let Transport::Rest(rest) = &self.transport {
+            let ping = redis::cmd("PING");
+            let answer = clock::within(PATIENCE, rest.send(Request::Command(&ping))).await;
+            return self.probed(answer).map(drop);
+        }
+        let mut outcome = Err(Error::new(ErrorKind::Unavailable, "connect"));
+        for (index, link) in self.links().iter().enumerate() {
+            if link.current().is_some() {
+                outcome = self.ping(index).await;
+            }
+        }
+        if self.links().iter().all(|link| link.current().is_none())
+            && let Some(link) = self.links().first()
+        {
+            link.dialled().await?;
+            return self.ping(0).await;
+        }
+        outcome
+    }
+
+    /// Asks over one connection, and gives it up if nothing comes.
+    pub(super) async fn ping(&self, index: usize) -> Result<()> {
+        let Some(mut live) = self.links()[index].current() else { return Ok(()) };
+        let ping = redis::cmd("PING");
+        let answer = clock::within(PATIENCE, Request::Command(&ping).over(&mut live.connection)).await;
+        if matches!(answer, None | Some(Err(_))) && !is_answer(answer.as_ref()) {
+            self.links()[index].broken(&live.line);
+        } else {
+            live.line.suspect.store(false, Ordering::Relaxed);
+        }
+        self.probed(answer)
+    }
+
+    fn probed(&self, answer: Option<RedisResult<Value>>) -> Result<()> {
+        match answer {
+            Some(Ok(_)) => Ok(()),
+            // An error about the command, such as a missing permission, is an answer all the same.
+            Some(Err(error)) if health(&error) == Health::Serves => Ok(()),
+            Some(Err(error)) => Err(failed("probe", &self.address, error)),
+            None => Err(Error::new(ErrorKind::Timeout, "probe")
+                .with("server", &self.address)
+                .with("limit", format_args!("{PATIENCE:?}"))),
+        }
+    }
+}
+
+fn is_answer(answer: Option<&RedisResult<Value>>) -> bool {
+    answer.is_some_and(|answer| answer.as_ref().err().is_none_or(|error| health(error) != Health::Broken))
+}
+
+/// A command on its way. One that is given up after a while without anything having come speaks against the server.
+struct Attempt<'a> {
+    endpoint: &'a Arc<Inner>,
+    over: Option<(usize, Live)>,
+    answers_before: u64,
+    began: Instant,
+    done: bool,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(endpoint: &'a Arc<Inner>, over: Option<(usize, Live)>) -> Self {
+        let answers_before = answers(over.as_ref());
+        Self { endpoint, over, answers_before, began: clock::now(), done: false }
+    }
+}
+
+fn answers(over: Option<&(usize, Live)>) -> u64 {
+    over.map_or(0, |(_, live)| live.line.answers.load(Ordering::Relaxed))
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let waited = clock::now() - self.began;
+        let telling = TELLING.min(self.endpoint.limits.command_timeout.mul_f64(0.9));
+        if waited >= telling && answers(self.over.as_ref()) == self.answers_before {
+            let over = self.over.as_ref().map(|(index, live)| (*index, &*live.line));
+            self.endpoint.unanswered(over, waited);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The protocol on Redis servers.
+
+mod answer;
+mod capture;
+mod merge;
+mod spread;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use redis::{Pipeline, Value};
+
+use super::{Claim, ClaimRequest, Freshness, Guarded, Overlap, StampStates, Store, Values, Wake};
+use crate::connection::{Connection, Repeat, Request, Route, Server};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{FullPattern, Key, entry_of, stamp_of};
+use crate::script::{Lua, Scripts};
+use crate::store::Lease;
+
+use answer::{bulks, unexpected, wire};
+use capture::Captures;
+use merge::Merger;
+use spread::mget;
+
+/// How many keys one step of a scan looks at: a step takes well under a millisecond.
+const SCAN_COUNT: usize = 500;
+/// How long the lease lives under which a value is put: time enough for the second step.
+const PUT_LEASE: Duration = Duration::from_secs(10);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct RedisStore {
+    connection: Connection,
+    reads: Merger,
+    captures: Captures,
+    scripts: Scripts,
+}
+
+impl RedisStore {
+    pub(crate) fn new(connection: Connection) -> Self {
+        let reads = Merger::new(connection.clone());
+        Self { reads, connection, captures: Captures::default(), scripts: Scripts::new() }
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Claims a slot that is empty: in one command where no stamp is asked for, else in one pipeline.
+    async fn claim_empty(&self, claim: ClaimRequest<'_>) -> Result<Claim> {
+        let connection = &self.connection;
+        let mut set = redis::cmd("SET");
+        set.arg(claim.slot.as_bytes()).arg(&*wire(connection, claim.lease.as_bytes()));
+        set.arg("NX").arg("PX").arg(millis(claim.lease_life));
+        let route = Route::to(claim.slot, Server::Familiar, Repeat::Never);
+        let together = !connection.is_cluster() && !self.captures.are_by_script();
+        if claim.stamps.is_empty() || !together {
+            let states = self.capture(claim.stamps, claim.stamp_life).await?;
+            let won = connection.command("claim", route, &set).await? == Value::Okay;
+            return Ok(if won { Claim::Won(states) } else { Claim::Lost });
+        }
+        let mut pipeline = Pipeline::with_capacity(2 * claim.stamps.len() + 1);
+        let fresh = capture::add(&mut pipeline, connection, claim.stamps, claim.stamp_life);
+        pipeline.add_command(set);
+        let mut answers = match connection.send("claim", route, Request::all(&pipeline)).await? {
+            Value::Array(answers) => answers,
+            other => return Err(unexpected("claim", &other)),
+        };
+        let won = answers.pop().unwrap_or(Value::Nil).extract_error();
+        let won = won.map_err(|error| Error::new(ErrorKind::Refused, "claim").because(error))? == Value::Okay;
+        let states = self.captures.captured(connection, answers, &fresh)?;
+        if !won {
+            return Ok(Claim::Lost);
+        }
+        // An older server has claimed, and did not capture. The stamps are still read before any body runs.
+        Ok(Claim::Won(match states {
+            Some(states) => states.into_iter().collect(),
+            None => self.capture(claim.stamps, claim.stamp_life).await?,
+        }))
+    }
+
+    /// A script by its hash, once more by its source if the server does not know it.
+    async fn script(
+        &self,
+        operation: &'static str,
+        repeat: Repeat,
+        lua: &Lua,
+        keys: &[&Key],
+        args: &[&[u8]],
+    ) -> Result<Value> {
+        let route = Route { key: keys.first().map(|key| key.as_bytes()), server: Server::Any, repeat };
+        match self.connection.command(operation, route, &lua.by_hash(keys, args)).await {
+            Err(error) if is_noscript(&error) => {
+                self.connection.command(operation, route, &lua.by_source(keys, args)).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// A script that changes one key on a condition.
+    async fn guarded(
+        &self,
+        operation: &'static str,
+        repeat: Repeat,
+        lua: &Lua,
+        key: &Key,
+        args: &[&[u8]],
+    ) -> Result<Guarded> {
+        match self.script(operation, repeat, lua, &[key], args).await? {
+            Value::Int(1) => Ok(Guarded::Applied),
+            Value::Int(0) => Ok(Guarded::Refused),
+            other => Err(unexpected(operation, &other)),
+        }
+    }
+
+    async fn scan_node(&self, node: &crate::connection::Node, pattern: &FullPattern) -> Result<u64> {
+        // Stamps of entries have the entry's key in braces, so the text stands somewhere within the key.
+        let mut glob = vec![b'*'];
+        glob.extend_from_slice(pattern.literal_prefix());
+        glob.push(b'*');
+        let mut found = 0;
+        let mut cursor = b"0".to_vec();
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(&cursor).arg("MATCH").arg(&glob).arg("COUNT").arg(SCAN_COUNT);
+            let (next, keys) = scanned(node.command("scan", &scan).await?)?;
+            // An entry and its stamp may be found in different steps, and must go together, the entry first.
+            let entries: HashSet<Key> = keys
+                .iter()
+                .map(|key| entry_of(key))
+                .filter(|entry| pattern.matches(entry))
+                .map(|entry| Key(entry.into()))
+                .collect();
+            let stamps: Vec<Key> = entries.iter().map(stamp_of).collect();
+            let pairs: Vec<&Key> =
+                entries.iter().zip(&stamps).flat_map(|(entry, stamp)| [entry, stamp]).collect();
+            self.invalidate(&pairs).await?;
+            found += entries.len() as u64;
+            if next == b"0" {
+                return Ok(found);
+            }
+            cursor = next;
+        }
+    }
+}
+
+impl RedisStore {
+    /// Reads keys of one server and has the server tell of changes of the first one.
+    async fn read_watched_alone(&self, keys: &[&Key]) -> Result<Values> {
+        let operation = "read and watch";
+        // The opt-in holds for the next command of the connection, so both travel in one pipeline.
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
+        pipeline.add_command(mget(keys));
+        let route = Route::to(keys[0], Server::Familiar, Repeat::Safe);
+        match self.connection.pipeline(operation, route, &pipeline).await?.pop() {
+            Some(Value::Array(values)) if values.len() == keys.len() => {
+                Ok(bulks(&self.connection, operation, values)?.into_iter().collect())
+            }
+            other => Err(unexpected(operation, &other.unwrap_or(Value::Nil))),
+        }
+    }
+}
+
+impl Store for RedisStore {
+    async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Values> {
+        self.reads.read(keys, freshness).await
+    }
+
+    async fn read_watched(&self, keys: &[&Key], _wake: &Wake) -> Result<Values> {
+        let (watched, others) = keys.split_first().expect("a slot is read");
+        let watchable = self.connection.is_tracking();
+        if !watchable || (self.connection.is_cluster() && !others.is_empty()) {
+            // The rest lies elsewhere, and must be read no earlier than the slot.
+            if watchable {
+                self.read_watched_alone(&[watched]).await?;
+            }
+            return self.read(keys, Freshness::Current).await;
+        }
+        self.read_watched_alone(keys).await
+    }
+
+    fn wake(&self, key: &Key) -> Wake {
+        self.connection.wakeups().wake(key)
+    }
+
+    async fn claim(&self, claim: ClaimRequest<'_>) -> Result<Claim> {
+        let ClaimRequest { slot, over, lease, lease_life, stamps, stamp_life } = claim;
+        let Some(over) = over else { return self.claim_empty(claim).await };
+        let states = self.capture(stamps, stamp_life).await?;
+        Ok(match self.replace(slot, over, lease.as_bytes(), lease_life).await? {
+            Guarded::Applied => Claim::Won(states),
+            Guarded::Refused => Claim::Lost,
+        })
+    }
+
+    async fn capture(&self, stamps: &[&Key], life: Duration) -> Result<StampStates> {
+        self.captures.capture(&self.connection, &self.scripts, stamps, life).await
+    }
+
+    async fn replace(&self, slot: &Key, expected: &[u8], value: &[u8], life: Duration) -> Result<Guarded> {
+        let life = millis(life).to_string();
+        let (expected, value) = (wire(&self.connection, expected), wire(&self.connection, value));
+        let args = [&*expected, &*value, life.as_bytes()];
+        self.guarded("fill", Repeat::Never, &self.scripts.replace, slot, &args).await
+    }
+
+    async fn put(&self, slot: &Key, value: &[u8], life: Duration) -> Result<Guarded> {
+        // A put that is given up may still be carried out, after a later invalidation. In one step it would bring the value
+        // back; in two, the second finds its lease gone.
+        let lease = Lease::new();
+        let lease_life = millis(PUT_LEASE).to_string();
+        let args = [&*wire(&self.connection, lease.as_bytes()), lease_life.as_bytes()];
+        match self.guarded("put", Repeat::Never, &self.scripts.put, slot, &args).await? {
+            Guarded::Applied => self.replace(slot, lease.as_bytes(), value, life).await,
+            Guarded::Refused => Ok(Guarded::Refused),
+        }
+    }
+
+    async fn extend(&self, key: &Key, expected: &[u8], life: Duration) -> Result<Guarded> {
+        let life = millis(life).to_string();
+        let args = [&*wire(&self.connection, expected), life.as_bytes()];
+        self.guarded("extend", Repeat::Safe, &self.scripts.extend, key, &args).await
+    }
+
+    async fn release(&self, key: &Key, expected: &[u8]) -> Result<Guarded> {
+        let args = [&*wire(&self.connection, expected)];
+        self.guarded("release", Repeat::Never, &self.scripts.release, key, &args).await
+    }
+
+    async fn invalidate(&self, keys: &[&Key]) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.connection.changed();
+        let groups = spread::groups(&self.connection, keys);
+        let sent = groups
+            .iter()
+            .map(|group| self.script("invalidate", Repeat::Safe, &self.scripts.invalidate, &group.keys, &[]));
+        try_join_all(sent).await.map(drop)
+    }
+
+    async fn hold(&self, keys: &[&Key], hold: &[u8], life: Duration) -> Result<Vec<Overlap>> {
+        self.connection.changed();
+        let life = millis(life).to_string();
+        let hold = wire(&self.connection, hold);
+        let args = [&*hold, life.as_bytes()];
+        let groups = spread::groups(&self.connection, keys);
+        let groups: Vec<_> = groups.into_iter().filter(|group| !group.keys.is_empty()).collect();
+        let sent = groups.iter().map(|group| async {
+            match self.script("hold", Repeat::Safe, &self.scripts.hold, &group.keys, &args).await? {
+                Value::Array(overlaps) if overlaps.len() == group.keys.len() => Ok(overlaps
+                    .into_iter()
+                    .map(|held| if held == Value::Int(0) { Overlap::First } else { Overlap::Overlapping })
+                    .collect::<Vec<_>>()),
+                other => Err(unexpected("hold", &other)),
+            }
+        });
+        let overlaps = try_join_all(sent).await?;
+        Ok(spread::in_order(&groups, overlaps))
+    }
+
+    async fn invalidate_matching(&self, pattern: &FullPattern) -> Result<u64> {
+        let mut found = 0;
+        for node in self.connection.primaries("scan").await? {
+            found += self.scan_node(&node, pattern).await?;
+        }
+        Ok(found)
+    }
+
+    async fn time_to_live(&self, key: &Key) -> Result<Option<Duration>> {
+        let mut pttl = redis::cmd("PTTL");
+        pttl.arg(key.as_bytes());
+        let route = Route::to(key, Server::Familiar, Repeat::Safe);
+        match self.connection.command("read the time to live", route, &pttl).await? {
+            Value::Int(left) => Ok(u64::try_from(left).ok().map(Duration::from_millis)),
+            other => Err(unexpected("read the time to live", &other)),
+        }
+    }
+
+    async fn lock(&self, key: &Key, token: &[u8], life: Duration, wake: Option<&Wake>) -> Result<Guarded> {
+        let mut set = redis::cmd("SET");
+        set.arg(key.as_bytes()).arg(&*wire(&self.connection, token)).arg("NX").arg("PX").arg(millis(life));
+        let route = Route::to(key, Server::Any, Repeat::Never);
+        let answer = if wake.is_some() && self.connection.is_tracking() {
+            // Reading the key is what makes the server tell of its changes.
+            let mut pipeline = Pipeline::with_capacity(3);
+            pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
+            pipeline.cmd("GET").arg(key.as_bytes());
+            pipeline.add_command(set);
+            self.connection.pipeline("lock", route, &pipeline).await?.pop().unwrap_or(Value::Nil)
+        } else {
+            self.connection.command("lock", route, &set).await?
+        };
+        match answer {
+            Value::Okay => Ok(Guarded::Applied),
+            Value::Nil => Ok(Guarded::Refused),
+            other => Err(unexpected("lock", &other)),
+        }
+    }
+
+    async fn extend_lock(&self, key: &Key, token: &[u8], life: Duration) -> Result<Guarded> {
+        self.extend(key, token, life).await
+    }
+
+    async fn unlock(&self, key: &Key, token: &[u8]) -> Result<Guarded> {
+        self.release(key, token).await
+    }
+}
+
+fn scanned(answer: Value) -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
+    redis::from_redis_value(answer).map_err(|error| Error::new(ErrorKind::Protocol, "scan").because(error))
+}
+
+fn is_noscript(error: &Error) -> bool {
+    error.kind() == ErrorKind::Refused
+        && error.context().any(|(name, value)| name == "code" && value == "NOSCRIPT")
+}
+
+/// Redis refuses a life of 0 ms.
+fn millis(life: Duration) -> u64 {
+    u64::try_from(life.as_millis()).unwrap_or(u64::MAX / 2).clamp(1, u64::MAX / 4)
+}

@@ -1,0 +1,76 @@
+//! Keys that lie on several servers: grouped by slot, sent at the same time, put together in the order that was asked for.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use redis::{Cmd, Value};
+
+use super::answer::{bulks, unexpected};
+use crate::connection::{Connection, Repeat, Route, Server, slot_of};
+use crate::error::Result;
+use crate::key::Key;
+
+/// Keys of one slot, and where each stands among those that were asked for.
+pub(super) struct Group<'a> {
+    pub(super) keys: Vec<&'a Key>,
+    places: Vec<usize>,
+}
+
+/// One group for each slot, the keys within it in their order; a single group where all keys are on one server.
+pub(super) fn groups<'a>(connection: &Connection, keys: &[&'a Key]) -> Vec<Group<'a>> {
+    if !connection.is_cluster() {
+        return vec![Group { keys: keys.to_vec(), places: (0..keys.len()).collect() }];
+    }
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut by_slot: HashMap<u16, usize> = HashMap::new();
+    for (place, key) in keys.iter().enumerate() {
+        let index = *by_slot.entry(slot_of(key.as_bytes())).or_insert_with(|| {
+            groups.push(Group { keys: Vec::new(), places: Vec::new() });
+            groups.len() - 1
+        });
+        groups[index].keys.push(key);
+        groups[index].places.push(place);
+    }
+    groups
+}
+
+/// Puts the answers of the groups back into the order of the keys.
+pub(super) fn in_order<T>(groups: &[Group<'_>], answers: Vec<Vec<T>>) -> Vec<T> {
+    let places = groups.iter().flat_map(|group| group.places.iter().copied());
+    let mut all: Vec<(usize, T)> = places.zip(answers.into_iter().flatten()).collect();
+    all.sort_unstable_by_key(|(place, _)| *place);
+    all.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// Reads the keys. Those of one slot, such as an entry and its stamp, are read in one step.
+pub(super) async fn read(
+    connection: &Connection,
+    server: Server,
+    keys: &[&Key],
+) -> Result<Vec<Option<Bytes>>> {
+    if !connection.is_cluster() {
+        return read_group(connection, server, keys).await;
+    }
+    let groups = groups(connection, keys);
+    let reads = groups.iter().map(|group| read_group(connection, server, &group.keys));
+    let answers = try_join_all(reads).await?;
+    Ok(in_order(&groups, answers))
+}
+
+async fn read_group(connection: &Connection, server: Server, keys: &[&Key]) -> Result<Vec<Option<Bytes>>> {
+    let Some(first) = keys.first() else { return Ok(Vec::new()) };
+    let route = Route::to(first, server, Repeat::Safe);
+    match connection.command("read", route, &mget(keys)).await? {
+        Value::Array(values) if values.len() == keys.len() => bulks(connection, "read", values),
+        other => Err(unexpected("read", &other)),
+    }
+}
+
+pub(super) fn mget(keys: &[&Key]) -> Cmd {
+    let mut cmd = redis::cmd("MGET");
+    for key in keys {
+        cmd.arg(key.as_bytes());
+    }
+    cmd
+}
