@@ -98,9 +98,10 @@ async fn killed_and_restarted_in_the_middle_of_ten_thousand_calls() {
     tokio::time::timeout(Duration::from_secs(30), callers.join_all()).await.expect("every call answers");
     assert_eq!(answered.load(Ordering::SeqCst), 10_000);
     hits_return(&source).await;
-    // Entries answered before, and bodies meanwhile; otherwise this would have shown nothing.
+    // Entries answered before. Meanwhile each of the 300 was computed once more, and kept in this process.
     assert!(before < 1_500, "{before} of 3,000 calls ran their bodies");
-    assert!(meanwhile - before > 2_500, "{} of 3,000 calls ran their bodies", meanwhile - before);
+    let anew = meanwhile - before;
+    assert!((200..1_000).contains(&anew), "{anew} of 3,000 calls ran their bodies");
 }
 
 /// Calls of every kind begin while the server does not answer.
@@ -126,6 +127,8 @@ async fn stopped_for_three_seconds() {
                     _ => assert_eq!(double(&source, 1).refresh().await, 2),
                 }
                 slowest = slowest.max(began.elapsed());
+                // Answers from memory never wait, and would keep the others from their turn.
+                tokio::task::yield_now().await;
             }
             slowest
         });
@@ -265,8 +268,9 @@ async fn absent_at_the_start() {
     );
     let refused = source.cache.lock("lock").acquire().await.unwrap_err();
     assert!(matches!(refused, LockError::Unknown { .. }) && !refused.body_ran(), "{refused}");
-    let error = double(&source, 1).peek().await.unwrap_err();
+    let error = source.cache.invalidate("unrelated").await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.is_retryable(), "{error}");
+    assert_eq!(double(&source, 1).peek().await.unwrap(), Some(2), "what was computed meanwhile is kept");
     server.restart();
     hits_return(&source).await;
     tokio::time::timeout(Duration::from_secs(5), async {
@@ -289,11 +293,14 @@ async fn a_lock_on_a_stopped_server_is_refused() {
     server.signal("CONT");
     assert!(matches!(refused, Err(LockError::Unknown { .. })));
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    // What the server takes when it goes on is given back.
-    tokio::time::timeout(Duration::from_secs(5), cache.lock("lock").run(async |_lease| ()))
-        .await
-        .unwrap()
-        .unwrap();
+    // What the server takes when it goes on is given back, and locks are granted again once it has answered a probe.
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while cache.lock("lock").run(async |_lease| ()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("locks come back");
 }
 
 /// The cache holds version 1, the source version 2, and the invalidation between them has failed. From now on version 1

@@ -13,7 +13,7 @@ use crate::telemetry;
 
 /// A push usually wakes a waiter at once; these are the pauses when it does not.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Takes the lock, or says why not. A dropped wait leaves nothing behind.
 pub(super) async fn acquire(options: LockBuilder) -> Result<Claim, LockError> {
@@ -57,7 +57,8 @@ pub(super) async fn acquire(options: LockBuilder) -> Result<Claim, LockError> {
     }
 }
 
-fn pauses() -> impl Iterator<Item = Duration> {
+/// Pauses between two tries.
+pub(super) fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_min_delay(FIRST_PAUSE)
         .with_max_delay(LONGEST_PAUSE)

@@ -1,6 +1,7 @@
 //! What may have been taken: from before the first byte is sent until the lock is known to be free.
 
 use super::LockError;
+use super::acquire::{LONGEST_PAUSE, pauses};
 use super::lease::{Lease, Validity};
 use super::options::LockBuilder;
 use crate::clock::{self, Instant};
@@ -80,9 +81,16 @@ impl Drop for Claim {
         // Without a runtime nothing can be sent any more: the lock expires by itself.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (home, key, token) = (self.options.home.clone(), self.options.key.clone(), self.token);
+        let expires = clock::now() + self.options.ttl;
         runtime.spawn(async move {
-            if let Err(error) = home.store().unlock(&key, &token).await {
-                telemetry::unlock_failed(&key, &error);
+            let mut pauses = pauses();
+            // While the server is down, it is tried again; after the lock's life there is nothing to free any more.
+            while let Err(error) = home.store().unlock(&key, &token).await {
+                let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+                if clock::now() + pause >= expires {
+                    return telemetry::unlock_failed(&key, &error);
+                }
+                clock::sleep(pause).await;
             }
         });
     }

@@ -1,4 +1,4 @@
-//! The store of a `Keylatch`: one of them, chosen by configuration, without dynamic dispatch or boxed futures.
+//! The store of a `Keylatch`: one of them, chosen by configuration, without dynamic dispatch.
 
 use std::time::Duration;
 
@@ -39,11 +39,20 @@ impl AnyStore {
 }
 
 macro_rules! each {
-    ($self:ident . $method:ident ( $($arg:expr),* ) $($await:tt)*) => {
+    // A way to Redis is far longer than one to memory: in place, its future would be part of every handle, also on the
+    // embedded store. Beside a round trip, one allocation costs nothing.
+    ($self:ident . $method:ident ( $($arg:expr),* ) .await) => {
         match $self {
-            Self::Memory(store) => store.$method($($arg),*) $($await)*,
-            Self::Redis(store) => store.$method($($arg),*) $($await)*,
-            Self::Unusable(store) => store.$method($($arg),*) $($await)*,
+            Self::Memory(store) => store.$method($($arg),*).await,
+            Self::Redis(store) => Box::pin(store.$method($($arg),*)).await,
+            Self::Unusable(store) => store.$method($($arg),*).await,
+        }
+    };
+    ($self:ident . $method:ident ( $($arg:expr),* )) => {
+        match $self {
+            Self::Memory(store) => store.$method($($arg),*),
+            Self::Redis(store) => store.$method($($arg),*),
+            Self::Unusable(store) => store.$method($($arg),*),
         }
     };
 }
