@@ -4,6 +4,9 @@ mod config;
 mod failure;
 mod link;
 mod pulse;
+#[cfg(feature = "upstash")]
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "`Connection` does not use it yet"))]
+mod rest;
 mod secret;
 mod tls;
 
