@@ -36,9 +36,13 @@ const KNOWN: [&str; 26] = [
     "UNBLOCKED",
 ];
 
+/// As much of an error text is kept, in characters: it ends up in logs.
+const LONGEST_MESSAGE: usize = 1000;
+
 /// The error that a text stands for: its code, and what follows. Some servers put words of their own before the code.
 pub(super) fn server_error(text: &str) -> RedisResult<ServerError> {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String =
+        text.chars().take(LONGEST_MESSAGE).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = match code(&line) {
         Some(at) => format!("-{}\r\n", &line[at..]),
         None => format!("-ERR {line}\r\n"),
@@ -120,6 +124,7 @@ fn temporary(status: StatusCode, detail: &str) -> RedisError {
         StatusCode::TOO_MANY_REQUESTS => io::ErrorKind::QuotaExceeded,
         _ => io::ErrorKind::Other,
     };
+    let detail: String = detail.chars().take(LONGEST_MESSAGE).collect();
     io::Error::new(kind, format!("HTTP {}: {detail}", status.as_u16())).into()
 }
 
@@ -174,6 +179,8 @@ mod tests {
         for text in ["", " ", "\n", "-", "NOSCRIPT", ": "] {
             assert!(server_error(text).is_ok(), "{text:?}");
         }
+        let long = server_error(&format!("OOM {}", "é".repeat(5000))).expect("it is an error");
+        assert_eq!((long.code(), long.details().map(|text| text.chars().count())), ("OOM", Some(996)));
         let kind = server_error("NOSCRIPT").expect("it is an error").kind();
         assert_eq!(kind, Some(ServerErrorKind::NoScript));
     }

@@ -209,10 +209,15 @@ fn client(url: &Url, authorization: HeaderValue, connect_timeout: Duration) -> R
         .user_agent(concat!("keylatch/", env!("CARGO_PKG_VERSION")));
     // A proxy that the environment names is for what is outside this machine.
     let client = if is_loopback(url) { client.no_proxy() } else { client };
+    // Without TLS nobody is to be trusted, and a machine without any root certificates is good enough.
+    let client = if url.scheme() == "http" { client.tls_certs_only([]) } else { client };
     client.build().map_err(|error| {
-        Error::new(ErrorKind::Configuration, "configure")
-            .with("setting", "upstash url")
-            .because(error.without_url())
+        bad(
+            "upstash url",
+            "no HTTPS client",
+            "install the root certificates of the system (`ca-certificates`)",
+        )
+        .because(error.without_url())
     })
 }
 
