@@ -43,7 +43,7 @@ fn packages() -> PathBuf {
     }
 }
 
-const INSTALL: &str = "Node.js 20 or later and npm are installed: apt-get install nodejs npm; brew install node; \
+const INSTALL: &str = "Install Node.js 20 or later with npm: apt-get install nodejs npm; brew install node; \
                        dnf install nodejs npm; pacman -S nodejs npm";
 
 fn text(output: &Output) -> String {
