@@ -23,6 +23,19 @@ if ! command -v redis-server >/dev/null; then
 fi
 redis-server --version
 
+step "npm, for the official client of Upstash"
+if ! command -v npm >/dev/null; then
+  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nodejs npm
+  else
+    echo "npm is missing. Install Node.js 20 or later with one of: sudo apt-get install nodejs npm; brew install node;"
+    echo "sudo dnf install nodejs npm; sudo pacman -S nodejs npm."
+    exit 1
+  fi
+fi
+npm --version
+
 step "format"
 cargo fmt --all --check
 
@@ -31,7 +44,7 @@ cargo clippy --workspace --all-targets --all-features -- -D warnings
 
 if [ "$mode" != quick ]; then
   step "every feature on its own"
-  for features in "" macros json postcard bincode uuid macros,json,postcard,bincode,uuid; do
+  for features in "" macros json postcard bincode uuid tls upstash macros,json,postcard,bincode,uuid; do
     echo "-- features: ${features:-none}"
     RUSTFLAGS="-D warnings" cargo check -q -p keylatch --no-default-features --features "$features" --target-dir target/features
   done

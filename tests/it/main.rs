@@ -15,4 +15,5 @@ mod support;
 mod telemetry;
 mod tidy;
 mod torture;
+mod upstash;
 mod with_lock;

@@ -71,8 +71,8 @@ impl Endpoint {
     }
 
     #[cfg(feature = "upstash")]
-    pub(super) fn rest(address: String, rest: super::rest::Rest, limits: Limits, place: Arc<Place>) -> Self {
-        Self::over(address, limits, place, Transport::Rest(rest))
+    pub(super) fn rest(rest: super::rest::Rest, limits: Limits, place: Arc<Place>) -> Self {
+        Self::over(rest.address().to_owned(), limits, place, Transport::Rest(rest))
     }
 
     fn over(address: String, limits: Limits, place: Arc<Place>, transport: Transport) -> Self {
@@ -158,7 +158,7 @@ impl Endpoint {
         #[cfg(feature = "upstash")]
         if let Transport::Rest(rest) = &inner.transport {
             let mut attempt = Attempt::new(&self.0, None);
-            let answer = rest.send(request).await;
+            let answer = request.over_rest(rest).await;
             attempt.done = true;
             return self.judged(answer, None);
         }
@@ -313,7 +313,7 @@ impl Inner {
         #[cfg(feature = "upstash")]
         if let Transport::Rest(rest) = &self.transport {
             let ping = redis::cmd("PING");
-            let answer = clock::within(PATIENCE, rest.send(Request::Command(&ping))).await;
+            let answer = clock::within(PATIENCE, Request::Command(&ping).over_rest(rest)).await;
             return self.probed(answer).map(drop);
         }
         let mut outcome = Err(Error::new(ErrorKind::Unavailable, "connect"));

@@ -17,6 +17,8 @@ mod link;
 mod place;
 mod prober;
 mod request;
+#[cfg(feature = "upstash")]
+mod rest;
 mod secret;
 mod tls;
 mod topology;
@@ -30,6 +32,8 @@ pub(crate) use breaker::BreakerLimits;
 pub(crate) use config::{Address, ConnectionConfig, Limits, Topology};
 pub(crate) use place::Stranger;
 pub(crate) use request::{Repeat, Request, Route, Server};
+#[cfg(feature = "upstash")]
+pub(crate) use rest::{armour, disarm};
 pub(crate) use tls::Tls;
 pub(crate) use topology::slot_of;
 

@@ -85,6 +85,19 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// The same over REST.
+    #[cfg(feature = "upstash")]
+    pub(super) async fn over_rest(self, rest: &super::rest::Rest) -> RedisResult<Value> {
+        match self {
+            Self::Command(cmd) => rest.command(cmd).await,
+            Self::Pipeline { pipeline, .. } if pipeline.is_transaction() => {
+                // What `EXEC` would answer, which is the one answer that is asked for.
+                Ok(Value::Array(vec![Value::Array(rest.pipeline(pipeline).await?)]))
+            }
+            Self::Pipeline { pipeline, .. } => whole(rest.pipeline(pipeline).await?),
+        }
+    }
+
     /// The same, let in by a server that is still importing the keys' slot.
     pub(super) async fn asking(self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
         match self {

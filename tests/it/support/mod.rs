@@ -1,13 +1,16 @@
 //! What tests share: servers of their own, and other processes.
 
 pub(crate) mod child;
+pub(crate) mod npm;
 pub(crate) mod proxy;
 pub(crate) mod redis_server;
+pub(crate) mod upstash;
 
 use std::time::{Duration, Instant};
 
 pub(crate) use proxy::Proxy;
 pub(crate) use redis_server::RedisServer;
+pub(crate) use upstash::Upstash;
 
 use keylatch::Keylatch;
 

@@ -107,7 +107,7 @@ impl Drop for RedisServer {
 }
 
 /// A port that was free a moment ago. Ephemeral ports are handed out in turn, so another test gets another one.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("a bound port").port()
 }

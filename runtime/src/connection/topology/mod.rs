@@ -66,7 +66,7 @@ impl Servers {
             #[cfg(feature = "upstash")]
             Topology::Rest { url, token } => {
                 let rest = super::rest::Rest::new(url, token, limits.connect_timeout)?;
-                Self::Single(Endpoint::rest(url.clone(), rest, limits, Place::new(hub)))
+                Self::Single(Endpoint::rest(rest, limits, Place::new(hub)))
             }
         })
     }

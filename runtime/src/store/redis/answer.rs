@@ -12,7 +12,10 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) fn wire<'a>(connection: &Connection, bytes: &'a [u8]) -> Cow<'a, [u8]> {
     #[cfg(feature = "upstash")]
     if connection.is_text() {
-        return Cow::Owned(crate::connection::armour(bytes).into_bytes());
+        return match crate::connection::armour(bytes) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
     }
     let _ = connection;
     Cow::Borrowed(bytes)
