@@ -31,7 +31,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyPart, KeyWriter, Pattern};
 pub use lock::{FromLockError, Lease, LockBuilder, LockError, LockGuard};
 
-pub use instance::{AlreadyInstalled, Builder, Keylatch};
+pub use connection::Secret;
+pub use instance::{AfterFailover, AlreadyInstalled, Builder, Keylatch, Provider, Settings};
 
 #[cfg(feature = "macros")]
 #[doc = include_str!("docs/key_part.md")]

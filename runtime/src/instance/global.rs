@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::{Builder, Keylatch};
+use super::{Keylatch, Tuning};
 use crate::key::Namespace;
 use crate::store::{AnyStore, UnusableStore};
 use crate::telemetry;
@@ -37,7 +37,7 @@ pub fn global() -> Keylatch {
             Keylatch::assemble(
                 Namespace::by_default(),
                 AnyStore::Unusable(UnusableStore::new(error)),
-                Builder::default_settings(),
+                Tuning::default(),
             )
         })
     };
