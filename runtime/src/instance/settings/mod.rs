@@ -31,7 +31,6 @@ use names::Origins;
 /// [`Builder::from_settings`](crate::Builder::from_settings) uses it.
 ///
 /// ```
-/// # #[cfg(feature = "json")] {
 /// let settings: keylatch::Settings = serde_json::from_str(
 ///     r#"{
 ///         "url": "redis://localhost:6379/0",
@@ -42,7 +41,6 @@ use names::Origins;
 /// )?;
 /// let cache = keylatch::Keylatch::from_settings(settings)?;
 /// assert_eq!(cache.namespace(), "shop-production");
-/// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

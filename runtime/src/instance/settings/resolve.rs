@@ -404,7 +404,9 @@ impl Resolver<'_> {
             return;
         }
         if !Tls::is_supported() {
-            self.faults.note(setting, servers::NO_TLS);
+            if !self.faults.is_unreadable(setting) {
+                self.faults.note(setting, servers::NO_TLS);
+            }
         } else if self.faults.error().is_none() {
             // Another fault may be why no server is known to use TLS.
             self.faults.clash(setting, &names::TLS, |tls| {

@@ -159,9 +159,7 @@ fn settings_are_called_as_their_writer_called_them() {
     assert_eq!(named(Builder::default().namespace("a b").pool_size(0)), ["pool_size", "namespace"]);
     assert_eq!(named(Builder::default().sentinel(["a:b"], "main")), ["sentinel"]);
 
-    let mut fields = Settings::default();
-    fields.url = Some("x".to_owned());
-    fields.pool_size = 0;
+    let fields = Settings { url: Some("x".to_owned()), pool_size: 0, ..Settings::default() };
     assert_eq!(named(fields.into()), ["pool_size", "url"]);
 
     let (settings, _) = env::read(lookup(&[("REDIS_URL", "x"), ("REDIS_MAX_MEMORY", "0")]));

@@ -8,6 +8,7 @@ mod shown;
 mod values;
 
 use std::ffi::OsString;
+use std::fmt::Write;
 
 use super::names::Setting;
 use super::{Resolved, Rules, Settings, Store};
@@ -44,10 +45,8 @@ fn faults(vars: &[(&str, &str)]) -> Vec<&'static str> {
 fn fault(vars: &[(&str, &str)], setting: &Setting) -> String {
     let error = resolve(vars).expect_err("contradictory or bad settings");
     let mut faults = error.context().filter(|(name, _)| *name == setting.variable);
-    faults
-        .next()
-        .map(|(_, text)| text.to_owned())
-        .unwrap_or_else(|| panic!("{} in {error}", setting.variable))
+    let Some((_, text)) = faults.next() else { panic!("{} in {error}", setting.variable) };
+    text.to_owned()
 }
 
 fn topology(vars: &[(&str, &str)]) -> Topology {
@@ -63,7 +62,7 @@ fn remote(vars: &[(&str, &str)]) -> ConnectionConfig {
 
 /// All that `Debug` shows, and the logins and databases that it does not.
 fn everything(resolved: &Resolved) -> String {
-    let mut text = format!("{resolved:#?}");
+    let mut text = format!("{resolved:#?}\n");
     let configs = match &resolved.store {
         Store::Remote(config) => Some(&**config),
         Store::Embedded { .. } => None,
@@ -78,7 +77,8 @@ fn everything(resolved: &Resolved) -> String {
             Topology::Rest { .. } => Vec::new(),
         };
         for address in addresses {
-            text += &format!("\n{address} {:?} {}", address.login(), address.database());
+            writeln!(text, "{address} {:?} {}", address.login(), address.database())
+                .expect("memory takes it");
         }
     }
     text

@@ -24,8 +24,7 @@ fn urls_are_shown_without_the_login() {
         ("redis://:pa#s3cret@cache", "[hidden]"),
         ("redis://s3cret/x@cache", "[hidden]"),
     ] {
-        let mut settings = Settings::default();
-        settings.url = Some(url.to_owned());
+        let settings = Settings { url: Some(url.to_owned()), ..Settings::default() };
         let text = format!("{settings:?}");
         assert!(text.contains(&format!("url: Some({shown:?})")), "{url}: {text}");
     }
