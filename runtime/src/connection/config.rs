@@ -104,6 +104,23 @@ impl Address {
         Ok(Self::new(info, tls))
     }
 
+    /// A server by its parts: no login, database 0.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`].
+    pub(crate) fn tcp(host: &str, port: u16, is_secure: bool, tls: Tls) -> Result<Self> {
+        let host = host.to_owned();
+        let addr = if is_secure {
+            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+        } else {
+            ConnectionAddr::Tcp(host, port)
+        };
+        let info = addr.into_connection_info().map_err(|error| {
+            Error::new(ErrorKind::Configuration, "configure").with("fault", "not an address").because(error)
+        })?;
+        Ok(Self::new(info, tls))
+    }
+
     fn new(info: ConnectionInfo, tls: Tls) -> Self {
         let text = info.addr().to_string();
         // RESP3 carries the pushes that wake those who wait for a key.
@@ -140,6 +157,31 @@ impl Address {
         }
         self.info = self.info.set_redis_settings(settings);
         self
+    }
+
+    /// The same server with the user and the password of another.
+    pub(crate) fn with_login_of(self, other: &Self) -> Self {
+        let settings = other.info.redis_settings();
+        self.with_login(settings.username(), settings.password())
+    }
+
+    /// Another database of the same server.
+    pub(crate) fn with_database(mut self, database: i64) -> Self {
+        let settings = self.info.redis_settings().clone().set_db(database);
+        self.info = self.info.set_redis_settings(settings);
+        self
+    }
+
+    /// User and password.
+    #[cfg(test)]
+    pub(crate) fn login(&self) -> (Option<&str>, Option<&str>) {
+        let settings = self.info.redis_settings();
+        (settings.username(), settings.password())
+    }
+
+    #[cfg(all(test, feature = "tls"))]
+    pub(crate) fn is_secure(&self) -> bool {
+        matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
     }
 
     /// The host, where the address has one.

@@ -1,17 +1,22 @@
 //! Configuration by code.
 
-use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AfterFailover, Keylatch, Rules, Settings};
-use crate::connection::{Address, Connection, ConnectionConfig, Limits, Tls, Topology};
-use crate::error::{Error, ErrorKind, Result};
+use serde::{Deserialize, Deserializer};
+
+use super::settings::names::{self, Origins, Setting, Writer};
+use super::settings::{AfterFailover, Provider, Resolved, Settings, Store};
+use super::{Keylatch, Rules};
+use crate::connection::{Connection, Secret};
+use crate::error::Result;
 use crate::invalidation::Kept;
 use crate::key::Namespace;
 use crate::store::{AnyStore, MemoryStore, RedisStore, ShelteredStore};
 use crate::telemetry;
 
-/// Settings of a [`Keylatch`]. Without [`redis_url`](Self::redis_url) it is the embedded store.
+/// [`Settings`] by code: each method sets the field, or the few fields, of its name. Without any server it is the embedded
+/// store. It can begin with [settings](Self::from_settings) from elsewhere, and is itself deserialized as they are.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,160 +29,268 @@ use crate::telemetry;
 ///     .build()?;
 /// # Ok::<(), keylatch::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder {
-    redis_url: Option<(String, &'static str)>,
-    namespace: Option<(String, &'static str)>,
-    memory_limit: u64,
-    connect_timeout: Duration,
-    command_timeout: Duration,
     settings: Settings,
+    rules: Rules,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self {
-            redis_url: None,
-            namespace: None,
-            memory_limit: Self::DEFAULT_MEMORY_LIMIT,
-            connect_timeout: Duration::from_secs(10),
-            command_timeout: Duration::from_secs(5),
-            settings: Self::default_settings(),
-        }
+        Self::from_settings(Settings { origins: Origins::by(Writer::Builder), ..Settings::default() })
+    }
+}
+
+impl From<Settings> for Builder {
+    fn from(settings: Settings) -> Self {
+        Self::from_settings(settings)
+    }
+}
+
+impl<'de> Deserialize<'de> for Builder {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Settings::deserialize(from).map(Self::from_settings)
     }
 }
 
 impl Builder {
-    /// 256 MiB.
-    pub(super) const DEFAULT_MEMORY_LIMIT: u64 = 256 << 20;
-
-    pub(super) const fn default_settings() -> Settings {
-        Settings {
-            cache_timeout: Duration::from_millis(500),
-            lease_life: Duration::from_secs(3),
-            rules: Rules { check_fills: true },
-        }
+    /// Begins with settings, from the environment or from a loader of yours, to be changed by code.
+    ///
+    /// ```
+    /// use keylatch::{Builder, Settings};
+    ///
+    /// let cache = Builder::from_settings(Settings::from_env()?).namespace("shop").build()?;
+    /// # Ok::<(), keylatch::Error>(())
+    /// ```
+    pub fn from_settings(settings: Settings) -> Self {
+        Self { settings, rules: Rules::default() }
     }
 
-    /// The server: `redis://[user][:password]@host[:port][/db]`, or `unix:///path`. Never shown by `Debug` or errors.
+    /// The server: `redis://[user][:password]@host[:port][/db]`, `rediss://..` for TLS, or `unix:///path`. `Debug` and
+    /// errors show it without the login. See [`Settings::url`].
     pub fn redis_url(self, url: impl Into<String>) -> Self {
-        self.redis_url_from(url.into(), "redis_url")
+        self.set(&names::URL, |settings| settings.url = Some(url.into()))
     }
 
-    pub(super) fn redis_url_from(mut self, url: String, setting: &'static str) -> Self {
-        self.redis_url = Some((url, setting));
-        self
+    /// Host name or IP address of the server, where there is no URL.
+    pub fn host(self, host: impl Into<String>) -> Self {
+        self.set(&names::HOST, |settings| settings.host = Some(host.into()))
+    }
+
+    /// Its port. Default 6379.
+    pub fn port(self, port: u16) -> Self {
+        self.set(&names::PORT, |settings| settings.port = Some(port))
+    }
+
+    /// ACL user; needs a password. See [`Settings::username`] for where it is used.
+    pub fn username(self, username: impl Into<String>) -> Self {
+        self.set(&names::USERNAME, |settings| settings.username = Some(username.into()))
+    }
+
+    /// The password as it is, not percent-encoded.
+    pub fn password(self, password: impl Into<Secret>) -> Self {
+        self.set(&names::PASSWORD, |settings| settings.password = Some(password.into()))
+    }
+
+    /// Database number. Default 0.
+    pub fn db(self, database: u32) -> Self {
+        self.set(&names::DB, |settings| settings.db = Some(database))
+    }
+
+    /// Whether servers without a URL's scheme are reached by TLS. Default: no. Needs the feature `tls`.
+    pub fn tls(self, is_on: bool) -> Self {
+        self.set(&names::TLS, |settings| settings.tls = Some(is_on))
+    }
+
+    /// PEM file of the certificates to trust instead of the system's.
+    pub fn tls_ca_file(self, path: impl Into<PathBuf>) -> Self {
+        self.set(&names::TLS_CA_FILE, |settings| settings.tls_ca_file = Some(path.into()))
+    }
+
+    /// PEM file of our own certificate chain, for servers that ask for one; needs [`tls_key_file`](Self::tls_key_file).
+    pub fn tls_cert_file(self, path: impl Into<PathBuf>) -> Self {
+        self.set(&names::TLS_CERT_FILE, |settings| settings.tls_cert_file = Some(path.into()))
+    }
+
+    /// PEM file of the private key of [`tls_cert_file`](Self::tls_cert_file).
+    pub fn tls_key_file(self, path: impl Into<PathBuf>) -> Self {
+        self.set(&names::TLS_KEY_FILE, |settings| settings.tls_key_file = Some(path.into()))
     }
 
     /// What all keys begin with: 1 to 64 letters, digits or `:` `.` `_` `/` `-`. Default `keylatch`, with a warning on a
     /// real Redis, where applications that share a namespace share entries.
     pub fn namespace(self, namespace: impl Into<String>) -> Self {
-        self.namespace_from(namespace.into(), "namespace")
+        self.set(&names::KEY_PREFIX, |settings| settings.key_prefix = Some(namespace.into()))
     }
 
-    pub(super) fn namespace_from(mut self, namespace: String, setting: &'static str) -> Self {
-        self.namespace = Some((namespace, setting));
-        self
+    /// Multiplexed connections to each server, 1 to 1024. Default 5.
+    pub fn pool_size(self, connections: usize) -> Self {
+        self.set(&names::POOL_SIZE, |settings| settings.pool_size = connections)
+    }
+
+    /// A cluster, by some of its nodes: `host:port` or URLs. With none, the node is the one of
+    /// [`redis_url`](Self::redis_url) or [`host`](Self::host).
+    pub fn cluster<N: Into<String>>(self, nodes: impl IntoIterator<Item = N>) -> Self {
+        self.set(&names::CLUSTER_NODES, |settings| settings.cluster_nodes = texts(nodes))
+            .set(&names::CLUSTER_MODE, |settings| settings.cluster_mode = Some(true))
+    }
+
+    /// Reads go to a replica. With no URLs, the primary or the sentinels name the replicas; else they are `host:port` or
+    /// URLs, and those without a login have the primary's.
+    pub fn read_replicas<U: Into<String>>(self, urls: impl IntoIterator<Item = U>) -> Self {
+        self.set(&names::READ_REPLICA_URLS, |settings| settings.read_replica_urls = texts(urls))
+            .set(&names::READ_REPLICAS, |settings| settings.read_replicas = Some(true))
+    }
+
+    /// The primary that sentinels call `master`. The sentinels are `host:port` or URLs with their own login; port 26379 where
+    /// there is none. The primary's login, database and TLS are those of the other methods.
+    pub fn sentinel<U: Into<String>>(
+        self,
+        urls: impl IntoIterator<Item = U>,
+        master: impl Into<String>,
+    ) -> Self {
+        self.set(&names::SENTINEL_URLS, |settings| settings.sentinel_urls = texts(urls))
+            .set(&names::SENTINEL_MASTER, |settings| settings.sentinel_master = Some(master.into()))
+    }
+
+    /// Independent masters for locks, `host:port` or URLs with their own login, an odd number: a lock is held once most of
+    /// them agree. Default: locks are kept where entries are.
+    pub fn lock_urls<U: Into<String>>(self, urls: impl IntoIterator<Item = U>) -> Self {
+        self.set(&names::LOCK_URLS, |settings| settings.lock_urls = texts(urls))
+    }
+
+    /// Upstash, by its REST interface, whatever else is set. Needs the feature `upstash`.
+    pub fn upstash(self, url: impl Into<String>, token: impl Into<Secret>) -> Self {
+        self.set(&names::REST_URL, |settings| settings.upstash_redis_rest_url = Some(url.into()))
+            .set(&names::REST_TOKEN, |settings| settings.upstash_redis_rest_token = Some(token.into()))
+            .provider(Provider::Upstash)
+    }
+
+    /// Which kind of server is used where both are configured.
+    pub fn provider(self, provider: Provider) -> Self {
+        self.set(&names::PROVIDER, |settings| settings.provider = Some(provider))
+    }
+
+    /// Limit for making a connection, from the dial to the end of the handshake. Default 10 s.
+    pub fn connect_timeout(self, limit: Duration) -> Self {
+        self.set(&names::CONNECT_TIMEOUT, |settings| settings.connect_timeout = limit)
+    }
+
+    /// Limit of one command, with the wait for a connection and all retries. Default 5 s.
+    pub fn command_timeout(self, limit: Duration) -> Self {
+        self.set(&names::COMMAND_TIMEOUT, |settings| settings.command_timeout = limit)
+    }
+
+    /// How often a command that is safe to repeat is sent again. Default 3.
+    pub fn max_retries(self, retries: u32) -> Self {
+        self.set(&names::MAX_RETRIES, |settings| settings.max_retries = retries)
+    }
+
+    /// Whether concurrent reads travel in one command. Default true.
+    pub fn enable_auto_pipelining(self, is_on: bool) -> Self {
+        self.set(&names::ENABLE_AUTO_PIPELINING, |settings| settings.enable_auto_pipelining = is_on)
+    }
+
+    /// Bytes that the server is asked to limit its memory to. Default: it is not asked. See [`Settings::max_memory`].
+    pub fn max_memory(self, bytes: u64) -> Self {
+        self.set(&names::MAX_MEMORY, |settings| settings.max_memory = Some(bytes))
     }
 
     /// Bytes that the embedded store may hold, keys and records included. Default 256 MiB. What does not fit is evicted;
     /// locks never are.
-    pub fn memory_limit(mut self, bytes: u64) -> Self {
-        self.memory_limit = bytes;
-        self
+    pub fn memory_limit(self, bytes: u64) -> Self {
+        self.set(&names::MEMORY_LIMIT, |settings| settings.memory_limit = bytes)
     }
 
-    /// Limit for making a connection, from the dial to the end of the handshake. Default 10 s.
-    pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.connect_timeout = limit;
-        self
+    /// Bytes of what is computed while Redis is down that this process keeps for that time; 0 keeps nothing. Default
+    /// 100 MiB.
+    pub fn outage_memory_limit(self, bytes: u64) -> Self {
+        self.set(&names::OUTAGE_MEMORY_LIMIT, |settings| settings.outage_memory_limit = bytes)
     }
 
-    /// Limit of one command, the wait for a connection included. Default 5 s.
-    pub fn command_timeout(mut self, limit: Duration) -> Self {
-        self.command_timeout = limit;
-        self
+    /// What is done before a server is read that is not the one it was. Default [`AfterFailover::Replay`].
+    pub fn after_failover(self, what: AfterFailover) -> Self {
+        self.set(&names::AFTER_FAILOVER, |settings| settings.after_failover = what)
+    }
+
+    /// How far back invalidations are repeated by [`AfterFailover::Replay`]. Default 30 s.
+    pub fn failover_replay(self, back: Duration) -> Self {
+        self.set(&names::FAILOVER_REPLAY, |settings| settings.failover_replay = back)
     }
 
     /// Limit of one look-up or claim of a cached function, after which its body answers. Default 500 ms; a function's own
     /// `timeout` comes first.
-    pub fn cache_timeout(mut self, limit: Duration) -> Self {
-        self.settings.cache_timeout = limit;
-        self
+    pub fn cache_timeout(self, limit: Duration) -> Self {
+        self.set(&names::CACHE_TIMEOUT, |settings| settings.cache_timeout = limit)
     }
 
     /// How long a load keeps others waiting after its process has died. A living one renews its lease. Default 3 s.
-    pub fn lease(mut self, life: Duration) -> Self {
-        self.settings.lease_life = life;
-        self
+    pub fn lease(self, life: Duration) -> Self {
+        self.set(&names::LEASE, |settings| settings.lease = life)
+    }
+
+    /// The share of failed commands, above 0 and at most 1, from which on no more are sent for a while. Default 0.5.
+    pub fn breaker_failure_rate(self, share: f64) -> Self {
+        self.set(&names::BREAKER_FAILURE_RATE, |settings| settings.breaker_failure_rate = share)
+    }
+
+    /// Commands within the window below which that share says nothing. Default 20.
+    pub fn breaker_minimum_calls(self, calls: u32) -> Self {
+        self.set(&names::BREAKER_MINIMUM_CALLS, |settings| settings.breaker_minimum_calls = calls)
+    }
+
+    /// The time over which that share is taken. Default 10 s.
+    pub fn breaker_window(self, window: Duration) -> Self {
+        self.set(&names::BREAKER_WINDOW, |settings| settings.breaker_window = window)
     }
 
     /// Breaks the rule that keeps stale loads out, so that a test can show it would notice.
     #[cfg(feature = "test-util")]
     pub fn without_fill_check(mut self) -> Self {
-        self.settings.rules.check_fills = false;
+        self.rules.check_fills = false;
         self
     }
 
     /// The `Keylatch`. Does not connect yet: the first command does.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`], naming the setting.
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration): one error with every fault, each with the setting and either a good example or what to
+    /// do, never with the value. The setting is called by its method here, or by its variable or field if it came from
+    /// [settings](Self::from_settings). Also when settings contradict each other, and when a file cannot be read.
     pub fn build(self) -> Result<Keylatch> {
-        for (limit, setting) in [
-            (self.connect_timeout, "connect_timeout"),
-            (self.command_timeout, "command_timeout"),
-            (self.settings.cache_timeout, "cache_timeout"),
-            (self.settings.lease_life, "lease"),
-        ] {
-            if limit < Duration::from_millis(1) {
-                return Err(Error::new(ErrorKind::Configuration, "configure")
-                    .with("setting", setting)
-                    .with("fault", "less than a millisecond"));
-            }
-        }
-        let namespace = match &self.namespace {
-            Some((name, setting)) => Namespace::new(name, setting)?,
-            None => Namespace::by_default(),
-        };
-        let kept = Kept::default();
-        let store = match &self.redis_url {
-            None => AnyStore::Memory(MemoryStore::new(self.memory_limit)),
-            Some((url, setting)) => {
-                let address = Address::parse(url, setting, Tls::default())?;
-                let limits = Limits {
-                    connect_timeout: self.connect_timeout,
-                    command_timeout: self.command_timeout,
-                    ..Limits::default()
-                };
-                let config = ConnectionConfig {
-                    topology: Topology::Single(address),
-                    limits,
-                    after_failover: AfterFailover::Replay,
-                };
-                if self.namespace.is_none() {
-                    telemetry::namespace_by_default(namespace.as_str());
-                }
-                {
-                    let redis = RedisStore::new(Connection::new(config)?);
-                    AnyStore::Redis(ShelteredStore::new(redis, 100 << 20, kept.pending()))
-                }
-            }
-        };
-        Ok(Keylatch::assemble(namespace, store, kept, self.settings))
+        assemble(self.resolve()?)
+    }
+
+    pub(super) fn resolve(&self) -> Result<Resolved> {
+        self.settings.resolve(self.rules, self.settings.faults())
+    }
+
+    fn set(mut self, setting: &'static Setting, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self.settings.origins.built(setting);
+        self
     }
 }
 
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("redis_url", &self.redis_url.as_ref().map(|_| "[hidden]"))
-            .field("namespace", &self.namespace.as_ref().map(|(name, _)| name))
-            .field("memory_limit", &self.memory_limit)
-            .field("connect_timeout", &self.connect_timeout)
-            .field("command_timeout", &self.command_timeout)
-            .field("settings", &self.settings)
-            .finish()
-    }
+fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Vec<String> {
+    texts.into_iter().map(Into::into).collect()
+}
+
+pub(super) fn assemble(resolved: Resolved) -> Result<Keylatch> {
+    let lock_masters = resolved.lock_masters.into_iter().map(Connection::new).collect::<Result<_>>()?;
+    let kept = Kept::new(resolved.tuning.failover_replay);
+    let store = match resolved.store {
+        Store::Embedded { limit } => AnyStore::Memory(MemoryStore::new(limit)),
+        Store::Remote(config) => {
+            let connection = Connection::new(*config)?;
+            if resolved.namespace.is_none() {
+                telemetry::namespace_by_default(Namespace::by_default().as_str());
+            }
+            let (redis, limit) = (RedisStore::new(connection), resolved.tuning.outage_memory_limit);
+            AnyStore::Redis(ShelteredStore::new(redis, limit, kept.pending()))
+        }
+    };
+    let namespace = resolved.namespace.unwrap_or_else(Namespace::by_default);
+    Ok(Keylatch::assemble(namespace, store, lock_masters, kept, resolved.tuning))
 }

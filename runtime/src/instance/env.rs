@@ -1,105 +1,103 @@
-//! Configuration by environment variables. A bad value is one error that names the variable, the fault and a good
-//! example, never a secret.
+//! The environment's variables, as settings.
 
-use std::time::Duration;
+use std::ffi::OsString;
 
-use super::{Builder, Keylatch};
-use crate::error::{Error, ErrorKind, Result};
-use crate::telemetry;
+use super::settings::names::{self, Origins, Setting, Writer};
+use super::settings::text::{self, Parsed};
+use super::settings::{Faults, Settings};
 
-pub(super) fn from_env(read: impl Fn(&'static str) -> Option<String>) -> Result<Keylatch> {
-    let set = |name| read(name).filter(|value| !value.trim().is_empty());
-    let mut builder = Builder::default();
-    match set("REDIS_URL") {
-        Some(url) => builder = builder.redis_url_from(url, "REDIS_URL"),
-        None => telemetry::embedded_by_default(),
-    }
-    if let Some(prefix) = set("REDIS_KEY_PREFIX") {
-        builder = builder.namespace_from(prefix, "REDIS_KEY_PREFIX");
-    }
-    if let Some(limit) = set("REDIS_CONNECT_TIMEOUT") {
-        builder = builder.connect_timeout(millis("REDIS_CONNECT_TIMEOUT", &limit)?);
-    }
-    if let Some(limit) = set("REDIS_COMMAND_TIMEOUT") {
-        builder = builder.command_timeout(millis("REDIS_COMMAND_TIMEOUT", &limit)?);
-    }
-    if let Some(limit) = set("KEYLATCH_MEMORY_LIMIT") {
-        builder = builder.memory_limit(bytes("KEYLATCH_MEMORY_LIMIT", &limit)?);
-    }
-    builder.build()
+/// The environment of this process.
+pub(super) fn process(variable: &'static str) -> Option<OsString> {
+    std::env::var_os(variable)
 }
 
-fn millis(name: &'static str, value: &str) -> Result<Duration> {
-    match value.trim().parse() {
-        Ok(millis) if millis > 0 => Ok(Duration::from_millis(millis)),
-        _ => Err(bad(name, value, "not a number of milliseconds above zero", "write for example `5000`")),
-    }
+/// Every variable, and the faults of those that cannot be read.
+pub(super) fn read(lookup: impl Fn(&'static str) -> Option<OsString>) -> (Settings, Faults) {
+    let mut settings = Settings { origins: Origins::by(Writer::Environment), ..Settings::default() };
+    let mut env = Env { lookup, faults: settings.faults() };
+    servers(&mut env, &mut settings);
+    behaviour(&mut env, &mut settings);
+    (settings, env.faults)
 }
 
-fn bytes(name: &'static str, value: &str) -> Result<u64> {
-    let lower = value.trim().to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit: Option<u64> = match &lower[digits.len()..] {
-        "" | "b" => Some(1),
-        "kb" => Some(1 << 10),
-        "mb" => Some(1 << 20),
-        "gb" => Some(1 << 30),
-        _ => None,
-    };
-    let number: Option<u64> = digits.trim().parse().ok();
-    number
-        .zip(unit)
-        .and_then(|(number, unit)| number.checked_mul(unit))
-        .filter(|&bytes| bytes > 0)
-        .ok_or_else(|| bad(name, value, "not a size above zero", "write for example `64mb`"))
+fn servers<L: Fn(&'static str) -> Option<OsString>>(env: &mut Env<L>, settings: &mut Settings) {
+    env.text(&names::URL, &mut settings.url);
+    env.text(&names::HOST, &mut settings.host);
+    env.some(&names::PORT, &mut settings.port, text::number);
+    env.text(&names::USERNAME, &mut settings.username);
+    env.text(&names::PASSWORD, &mut settings.password);
+    env.some(&names::DB, &mut settings.db, text::number);
+    env.some(&names::TLS, &mut settings.tls, text::boolean);
+    env.text(&names::TLS_CA_FILE, &mut settings.tls_ca_file);
+    env.text(&names::TLS_CERT_FILE, &mut settings.tls_cert_file);
+    env.text(&names::TLS_KEY_FILE, &mut settings.tls_key_file);
+    env.some(&names::CLUSTER_MODE, &mut settings.cluster_mode, text::boolean);
+    env.list(&names::CLUSTER_NODES, &mut settings.cluster_nodes);
+    env.some(&names::READ_REPLICAS, &mut settings.read_replicas, text::boolean);
+    env.list(&names::READ_REPLICA_URLS, &mut settings.read_replica_urls);
+    env.list(&names::SENTINEL_URLS, &mut settings.sentinel_urls);
+    env.text(&names::SENTINEL_MASTER, &mut settings.sentinel_master);
+    env.list(&names::LOCK_URLS, &mut settings.lock_urls);
+    env.some(&names::PROVIDER, &mut settings.provider, text::provider);
+    env.text(&names::REST_URL, &mut settings.upstash_redis_rest_url);
+    env.text(&names::REST_TOKEN, &mut settings.upstash_redis_rest_token);
 }
 
-fn bad(name: &'static str, value: &str, fault: &'static str, remedy: &'static str) -> Error {
-    // None of the variables that come here holds a secret.
-    Error::new(ErrorKind::Configuration, "configure")
-        .with("variable", name)
-        .with("value", value)
-        .with("fault", fault)
-        .remedy(remedy)
+fn behaviour<L: Fn(&'static str) -> Option<OsString>>(env: &mut Env<L>, settings: &mut Settings) {
+    env.text(&names::KEY_PREFIX, &mut settings.key_prefix);
+    env.one(&names::POOL_SIZE, &mut settings.pool_size, text::number);
+    env.one(&names::CONNECT_TIMEOUT, &mut settings.connect_timeout, text::duration);
+    env.one(&names::COMMAND_TIMEOUT, &mut settings.command_timeout, text::duration);
+    env.one(&names::MAX_RETRIES, &mut settings.max_retries, text::number);
+    env.one(&names::ENABLE_AUTO_PIPELINING, &mut settings.enable_auto_pipelining, text::boolean);
+    env.some(&names::MAX_MEMORY, &mut settings.max_memory, text::size);
+    env.one(&names::MEMORY_LIMIT, &mut settings.memory_limit, text::size);
+    env.one(&names::OUTAGE_MEMORY_LIMIT, &mut settings.outage_memory_limit, text::size);
+    env.one(&names::AFTER_FAILOVER, &mut settings.after_failover, text::after_failover);
+    env.one(&names::FAILOVER_REPLAY, &mut settings.failover_replay, text::duration);
+    env.one(&names::CACHE_TIMEOUT, &mut settings.cache_timeout, text::duration);
+    env.one(&names::LEASE, &mut settings.lease, text::duration);
+    env.one(&names::BREAKER_FAILURE_RATE, &mut settings.breaker_failure_rate, text::rate);
+    env.one(&names::BREAKER_MINIMUM_CALLS, &mut settings.breaker_minimum_calls, text::number);
+    env.one(&names::BREAKER_WINDOW, &mut settings.breaker_window, text::duration);
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+struct Env<L> {
+    lookup: L,
+    faults: Faults,
+}
 
-    fn check(vars: &[(&str, &str)]) -> Result<Keylatch> {
-        from_env(|name| vars.iter().find(|(var, _)| *var == name).map(|(_, value)| (*value).to_owned()))
-    }
-
-    #[test]
-    fn a_bad_value_names_its_variable() {
-        for (name, value) in [
-            ("REDIS_URL", "postgres://localhost"),
-            ("REDIS_KEY_PREFIX", "a b"),
-            ("REDIS_CONNECT_TIMEOUT", "soon"),
-            ("REDIS_COMMAND_TIMEOUT", "0"),
-            ("KEYLATCH_MEMORY_LIMIT", "64 elephants"),
-        ] {
-            let error = check(&[(name, value)]).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Configuration);
-            assert!(error.to_string().contains(name), "{error}");
+impl<L: Fn(&'static str) -> Option<OsString>> Env<L> {
+    fn one<T>(&mut self, setting: &'static Setting, field: &mut T, parse: impl FnOnce(&str) -> Parsed<T>) {
+        let Some(value) = (self.lookup)(setting.variable) else { return };
+        let parsed = match value.to_str() {
+            None => Err("not UTF-8"),
+            Some(value) => match text::given(value) {
+                None => return,
+                Some(value) => parse(value),
+            },
+        };
+        match parsed {
+            Ok(parsed) => *field = parsed,
+            Err(fault) => self.faults.value(setting, fault),
         }
     }
 
-    #[test]
-    fn a_password_is_never_shown() {
-        for url in ["redis://:s3cret@localhost:no-port", "s3cret", "redis://:s3cret@localhost"] {
-            match check(&[("REDIS_URL", url)]) {
-                Ok(keylatch) => assert!(!format!("{keylatch:?}").contains("s3cret")),
-                Err(error) => assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}"),
-            }
-        }
+    fn some<T>(
+        &mut self,
+        setting: &'static Setting,
+        field: &mut Option<T>,
+        parse: impl FnOnce(&str) -> Parsed<T>,
+    ) {
+        self.one(setting, field, |text| parse(text).map(Some));
     }
 
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(bytes("X", "64mb").unwrap(), 64 << 20);
-        assert_eq!(bytes("X", "1 GB").unwrap(), 1 << 30);
-        assert_eq!(bytes("X", "1024").unwrap(), 1024);
+    /// What is judged later.
+    fn text<T: From<String>>(&mut self, setting: &'static Setting, field: &mut Option<T>) {
+        self.some(setting, field, |text| Ok(text.to_owned().into()));
+    }
+
+    fn list(&mut self, setting: &'static Setting, field: &mut Vec<String>) {
+        self.one(setting, field, |text| Ok(text::list(text)));
     }
 }

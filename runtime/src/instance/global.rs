@@ -1,8 +1,9 @@
 //! The `Keylatch` that functions use which name none.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use super::{Builder, Keylatch};
+use super::{Keylatch, Tuning};
 use crate::invalidation::Kept;
 use crate::key::Namespace;
 use crate::store::{AnyStore, UnusableStore};
@@ -38,8 +39,9 @@ pub fn global() -> Keylatch {
             Keylatch::assemble(
                 Namespace::by_default(),
                 AnyStore::Unusable(UnusableStore::new(error)),
-                Kept::default(),
-                Builder::default_settings(),
+                Vec::new(),
+                Kept::new(Duration::ZERO),
+                Tuning::default(),
             )
         })
     };

@@ -3,9 +3,11 @@
 mod builder;
 mod env;
 mod global;
+mod settings;
 
 pub use builder::Builder;
 pub use global::AlreadyInstalled;
+pub use settings::{AfterFailover, Provider, Settings};
 
 pub use global::{global, home};
 
@@ -23,6 +25,7 @@ use crate::invalidation::{Invalidation, Kept, Target, carry_out, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern};
 use crate::lock::LockBuilder;
 use crate::store::AnyStore;
+use crate::telemetry;
 
 /// One namespace on one store: the embedded one of this process, or a Redis server. Cheap to clone.
 ///
@@ -50,40 +53,37 @@ struct Inner {
     namespace: Namespace,
     space: KeySpace,
     store: AnyStore,
+    /// Independent masters, for locks that need a majority.
+    lock_masters: Vec<Connection>,
     flights: Flights,
     kept: Kept,
-    settings: Settings,
+    tuning: Tuning,
 }
 
-/// What is done when a server is not the one it was: restarted, or a replica that was promoted. It may not have seen the
-/// last invalidations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum AfterFailover {
-    /// Every process repeats its own invalidations of the last 30 s before it reads from the server.
-    #[default]
-    Replay,
-    /// Entries that were written under another server are misses.
-    Distrust,
-    /// Nothing: the server is read as it is.
-    Trust,
-}
-
-/// What the builder decides.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
+/// What the settings decide about everything but the store.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Tuning {
     /// Limit of one operation of a cached function on the store, where the function gives none.
     pub(crate) cache_timeout: Duration,
     pub(crate) lease_life: Duration,
+    /// Bytes of what is computed while the store is down that this process keeps for that time; 0 keeps nothing.
+    pub(crate) outage_memory_limit: u64,
+    /// How far back invalidations are repeated to a server that is not the one it was.
+    pub(crate) failover_replay: Duration,
     pub(crate) rules: Rules,
 }
 
 /// The safety rules. Broken on purpose by tests, which must then find something.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// A fill is refused unless the slot still holds the lease that its loader saw before it began.
     pub(crate) check_fills: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { check_fills: true }
+    }
 }
 
 /// The programmatic API's entries in the statistics, unless they are told apart.
@@ -94,19 +94,36 @@ impl Keylatch {
     /// [`Builder::memory_limit`].
     #[must_use]
     pub fn in_memory() -> Self {
-        let settings = Builder::default_settings();
-        let store = crate::store::MemoryStore::new(Builder::DEFAULT_MEMORY_LIMIT);
-        Self::assemble(Namespace::by_default(), AnyStore::Memory(store), Kept::default(), settings)
+        let store = crate::store::MemoryStore::new(Settings::default().memory_limit);
+        Self::assemble(
+            Namespace::by_default(),
+            AnyStore::Memory(store),
+            Vec::new(),
+            Kept::new(Duration::ZERO),
+            Tuning::default(),
+        )
     }
 
-    /// What the environment says: Redis if `REDIS_URL` is set (`REDIS_KEY_PREFIX`, `REDIS_CONNECT_TIMEOUT` and
-    /// `REDIS_COMMAND_TIMEOUT` in milliseconds), else the embedded store, with a warning (`KEYLATCH_MEMORY_LIMIT`, as in
-    /// `64mb`). Does not connect yet.
+    /// What the environment says: each field of [`Settings`] names its variable. Without any server it is the embedded
+    /// store, with a warning. Does not connect yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`], naming the variable.
+    /// As [`Settings::from_env`].
     pub fn from_env() -> Result<Self> {
-        env::from_env(|name| std::env::var(name).ok())
+        let (settings, faults) = env::read(env::process);
+        let resolved = settings.resolve(Rules::default(), faults)?;
+        if matches!(resolved.store, settings::Store::Embedded { .. }) {
+            telemetry::embedded_by_default();
+        }
+        builder::assemble(resolved)
+    }
+
+    /// What settings say that you loaded yourself. Does not connect yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`]: one error with every fault, each with its field.
+    pub fn from_settings(settings: Settings) -> Result<Self> {
+        Builder::from_settings(settings).build()
     }
 
     /// Starts a configuration by code.
@@ -123,14 +140,21 @@ impl Keylatch {
         global::install(self)
     }
 
-    pub(crate) fn assemble(namespace: Namespace, store: AnyStore, kept: Kept, settings: Settings) -> Self {
+    pub(crate) fn assemble(
+        namespace: Namespace,
+        store: AnyStore,
+        lock_masters: Vec<Connection>,
+        kept: Kept,
+        tuning: Tuning,
+    ) -> Self {
         Self(Arc::new(Inner {
             space: KeySpace::new(&namespace),
             namespace,
             store,
             flights: Flights::default(),
+            lock_masters,
             kept,
-            settings,
+            tuning,
         }))
     }
 
@@ -212,6 +236,12 @@ impl Keylatch {
         self.0.store.connection().cloned()
     }
 
+    /// The independent masters of `REDIS_LOCK_URLS`, to be addressed one by one.
+    #[must_use]
+    pub fn lock_masters(&self) -> &[Connection] {
+        &self.0.lock_masters
+    }
+
     /// How the store is, asked of every server. Takes a second at most, also where servers hang.
     pub async fn health(&self) -> Health {
         match &self.0.store {
@@ -264,7 +294,7 @@ impl Keylatch {
         if matches!(self.0.store, AnyStore::Memory(_)) {
             return work.await;
         }
-        let limit = limit.unwrap_or(self.0.settings.cache_timeout);
+        let limit = limit.unwrap_or(self.0.tuning.cache_timeout);
         clock::within(limit, work).await.unwrap_or_else(|| {
             Err(Error::new(ErrorKind::Timeout, operation).with("limit", format_args!("{limit:?}")))
         })
@@ -287,11 +317,11 @@ impl Keylatch {
     }
 
     pub(crate) fn rules(&self) -> Rules {
-        self.0.settings.rules
+        self.0.tuning.rules
     }
 
     pub(crate) fn lease_life(&self) -> Duration {
-        self.0.settings.lease_life
+        self.0.tuning.lease_life
     }
 
     #[expect(clippy::unused_self, reason = "becomes a setting of the instance when one is needed")]

@@ -16,15 +16,15 @@ use crate::{Keylatch, clock, telemetry};
 
 /// How many are kept. When there are more, everything is invalidated instead.
 const LIMIT: usize = 10_000;
-/// For how long an invalidation is remembered: as long as a replica may lag behind, or a snapshot be older.
-const REMEMBERED: Duration = Duration::from_secs(30);
 /// The pause between two tries in the background.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Kept {
+    /// For how long an invalidation is remembered: as long as a replica may lag behind, or a snapshot be older.
+    remembered: Duration,
     /// Shared with the store, which is not read while it is set.
     any: Arc<AtomicBool>,
     targets: Mutex<Vec<Target>>,
@@ -38,6 +38,17 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    pub(crate) fn new(remembered: Duration) -> Self {
+        Self {
+            remembered,
+            any: Arc::default(),
+            targets: Mutex::default(),
+            recent: Mutex::default(),
+            repeating: tokio::sync::Mutex::default(),
+            in_background: AtomicBool::new(false),
+        }
+    }
+
     /// Set while invalidations wait to be sent.
     pub(crate) fn pending(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.any)
@@ -61,7 +72,7 @@ impl Kept {
     pub(crate) fn remember(&self, targets: &[Target], all: &Key) {
         let now = clock::now();
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        while recent.front().is_some_and(|(at, _)| now - *at > REMEMBERED) {
+        while recent.front().is_some_and(|(at, _)| now - *at > self.remembered) {
             recent.pop_front();
         }
         recent.extend(targets.iter().map(|target| (now, target.clone())));

@@ -1,7 +1,6 @@
 //! The transport against scripted answers, and against a server of one's choice.
 
 mod faults;
-mod live;
 mod stand_in;
 
 use redis::{Cmd, ErrorKind, Pipeline, ServerErrorKind, Value, cmd, pipe};
