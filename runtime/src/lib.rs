@@ -37,7 +37,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyPart, KeyWriter, Pattern};
 pub use lock::{FromLockError, Lease, LockBuilder, LockError, LockGuard};
 
-pub use instance::{AfterFailover, AlreadyInstalled, Builder, Keylatch, Provider, Settings};
+pub use instance::{AfterFailover, AlreadyInstalled, Builder, Keylatch, Leftovers, Provider, Settings};
 
 #[cfg(feature = "macros")]
 #[doc = include_str!("docs/key_part.md")]

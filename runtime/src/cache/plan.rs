@@ -64,6 +64,9 @@ impl Plan {
         let mut stamps = SmallVec::new();
         stamps.push(space.all().clone());
         stamps.push(space.function(function.name()));
+        if home.distrusts() {
+            stamps.push(space.servers().clone());
+        }
         Self {
             function,
             key: Key::of(""),

@@ -99,6 +99,7 @@ impl<'a> Session<'a> {
     }
 
     async fn look_up(&mut self) -> Result<Step> {
+        self.plan.home.open("look up")?;
         self.plan.home.repeat_kept_invalidations(&self.plan.key).await?;
         let freshness = self.freshness();
         let mut look = self.look(freshness).await?;

@@ -72,6 +72,11 @@ impl Flights {
         Role::Lead(flight)
     }
 
+    /// How many loads are under way.
+    pub(crate) fn count(&self) -> usize {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The load that holds `lease`, if this process runs it.
     pub(crate) fn holding(&self, key: &Key, lease: Lease) -> Option<Arc<Flight>> {
         let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);

@@ -64,15 +64,13 @@ impl Connection {
         let mut parts: Vec<(u16, Cmd, Vec<usize>)> = Vec::new();
         for (index, group) in arguments.chunks(step).enumerate() {
             let slot = super::slot_of(group[0]);
-            let part = match parts.iter_mut().position(|(known, ..)| *known == slot) {
-                Some(position) => &mut parts[position],
-                None => {
-                    let mut part = Cmd::new();
-                    part.arg(commands::arg(cmd, 0));
-                    parts.push((slot, part, Vec::new()));
-                    parts.last_mut().expect("it was just pushed")
-                }
-            };
+            let position = parts.iter().position(|(known, ..)| *known == slot).unwrap_or_else(|| {
+                let mut part = Cmd::new();
+                part.arg(commands::arg(cmd, 0));
+                parts.push((slot, part, Vec::new()));
+                parts.len() - 1
+            });
+            let part = &mut parts[position];
             for argument in group {
                 part.1.arg(*argument);
             }

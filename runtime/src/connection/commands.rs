@@ -45,8 +45,9 @@ pub(super) fn placement(cmd: &Cmd) -> Placement<'_> {
             Some(0) | None => Placement::Anywhere,
             Some(_) => key(3),
         },
-        b"OBJECT" | b"XINFO" | b"XGROUP" | b"MEMORY" | b"BITOP" => key(2),
-        b"ZUNION" | b"ZINTER" | b"ZDIFF" | b"SINTERCARD" | b"ZINTERCARD" | b"LMPOP" | b"ZMPOP" => key(2),
+        // Behind the subcommand, the operation, or the number of keys.
+        b"OBJECT" | b"XINFO" | b"XGROUP" | b"MEMORY" | b"BITOP" | b"ZUNION" | b"ZINTER" | b"ZDIFF"
+        | b"SINTERCARD" | b"ZINTERCARD" | b"LMPOP" | b"ZMPOP" => key(2),
         b"BLMPOP" | b"BZMPOP" => key(3),
         b"XREAD" | b"XREADGROUP" => {
             let streams = (0..cmd.args_iter().len())

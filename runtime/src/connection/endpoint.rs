@@ -133,11 +133,6 @@ impl Endpoint {
         }
     }
 
-    /// What the server said about itself when it was last met.
-    pub(super) fn greeting(&self) -> Option<Greeting> {
-        self.0.links().iter().find_map(Link::current).map(|live| live.line.greeting.clone())
-    }
-
     /// Whether the server tells its connections of changes.
     pub(super) fn is_tracking(&self) -> bool {
         self.0.links().iter().find_map(Link::current).is_some_and(|live| live.line.tracking)

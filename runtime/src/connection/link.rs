@@ -37,7 +37,6 @@ pub(super) struct Line {
     pub(super) suspect: AtomicBool,
     /// Whether the server tells this connection of changes.
     pub(super) tracking: bool,
-    pub(super) greeting: Greeting,
 }
 
 impl Line {
@@ -224,7 +223,6 @@ impl Shared {
             answers: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
             tracking,
-            greeting,
         };
         Ok(Live { connection, line: Arc::new(line) })
     }

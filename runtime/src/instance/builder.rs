@@ -288,7 +288,7 @@ pub(super) fn assemble(resolved: Resolved) -> Result<Keylatch> {
                 telemetry::namespace_by_default(Namespace::by_default().as_str());
             }
             let (redis, limit) = (RedisStore::new(connection), resolved.tuning.outage_memory_limit);
-            AnyStore::Redis(ShelteredStore::new(redis, limit, kept.pending()))
+            AnyStore::Redis(Box::new(ShelteredStore::new(redis, limit, kept.pending())))
         }
     };
     let namespace = resolved.namespace.unwrap_or_else(Namespace::by_default);

@@ -4,10 +4,12 @@ mod builder;
 mod env;
 mod global;
 mod settings;
+mod shutdown;
 
 pub use builder::Builder;
 pub use global::AlreadyInstalled;
 pub use settings::{AfterFailover, Provider, Settings};
+pub use shutdown::Leftovers;
 
 pub use global::{global, home};
 
@@ -15,6 +17,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::cache::{Entry, Flights, Function};
@@ -23,7 +26,7 @@ use crate::connection::{Connection, Health};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern};
-use crate::lock::LockBuilder;
+use crate::lock::{HeldLocks, LockBuilder};
 use crate::store::AnyStore;
 use crate::telemetry;
 
@@ -57,6 +60,9 @@ struct Inner {
     lock_masters: Vec<Connection>,
     flights: Flights,
     kept: Kept,
+    held_locks: HeldLocks,
+    /// Whether a shutdown has begun.
+    closed: AtomicBool,
     tuning: Tuning,
 }
 
@@ -154,6 +160,8 @@ impl Keylatch {
             flights: Flights::default(),
             lock_masters,
             kept,
+            held_locks: HeldLocks::default(),
+            closed: AtomicBool::new(false),
             tuning,
         }))
     }
@@ -310,6 +318,28 @@ impl Keylatch {
 
     pub(crate) fn flights(&self) -> &Flights {
         &self.0.flights
+    }
+
+    /// Whether entries that were written under other servers are misses.
+    pub(crate) fn distrusts(&self) -> bool {
+        self.0.store.connection().is_some_and(Connection::distrusts)
+    }
+
+    pub(crate) fn held_locks(&self) -> &HeldLocks {
+        &self.0.held_locks
+    }
+
+    fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
+    }
+
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] once a shutdown has begun.
+    pub(crate) fn open(&self, operation: &'static str) -> Result<()> {
+        if self.0.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Unavailable, operation).with("fault", "shut down"));
+        }
+        Ok(())
     }
 
     pub(crate) fn kept(&self) -> &Kept {

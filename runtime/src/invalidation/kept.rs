@@ -54,6 +54,11 @@ impl Kept {
         Arc::clone(&self.any)
     }
 
+    /// How many wait to be sent.
+    pub(crate) fn count(&self) -> usize {
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         !self.any.load(Ordering::Acquire)
     }

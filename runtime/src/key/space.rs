@@ -10,10 +10,13 @@ pub(crate) struct KeySpace {
     function: Box<[u8]>,
     lock: Box<[u8]>,
     all: Key,
+    servers: Key,
 }
 
 /// Marks the stamp of an entry, behind the entry's own key.
 const ENTRY_STAMP: &[u8] = b"}#stamp";
+
+const SERVERS: &[u8] = b"#servers";
 
 impl KeySpace {
     pub(crate) fn new(namespace: &Namespace) -> Self {
@@ -24,6 +27,7 @@ impl KeySpace {
             function: prefix("#function:"),
             lock: prefix("#lock:"),
             all: Key(KeyBytes::from_slice(&prefix("#all"))),
+            servers: Key([namespace.as_str().as_bytes(), SERVERS].concat().into()),
         }
     }
 
@@ -52,6 +56,11 @@ impl KeySpace {
         &self.all
     }
 
+    /// `{namespace}#servers`: a stamp that is not stored anywhere: it is the identity of the servers that serve.
+    pub(crate) fn servers(&self) -> &Key {
+        &self.servers
+    }
+
     /// What every entry's key begins with.
     pub(crate) fn entry_prefix(&self) -> &[u8] {
         &self.entry
@@ -71,6 +80,11 @@ pub(crate) fn stamp_of(entry: &Key) -> Key {
 /// The entry that a key found on the server belongs to: itself, or the one whose stamp it is.
 pub(crate) fn entry_of(key: &[u8]) -> &[u8] {
     key.strip_prefix(b"{").and_then(|key| key.strip_suffix(ENTRY_STAMP)).unwrap_or(key)
+}
+
+/// Whether the key is the one of the servers' identity.
+pub(crate) fn is_servers(key: &Key) -> bool {
+    key.0.ends_with(SERVERS)
 }
 
 fn render(prefix: &[u8], write: impl FnOnce(&mut KeyWriter)) -> Key {

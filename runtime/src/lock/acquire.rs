@@ -19,6 +19,8 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 pub(super) async fn acquire(options: LockBuilder) -> Result<Claim, LockError> {
     let began = clock::now();
     let (key, wait) = (options.key.clone(), options.wait);
+    let shut_down = |source| LockError::Unknown { key: key.clone(), source };
+    options.home.open("lock").map_err(shut_down)?;
     let wake = options.home.store().wake(&key);
     let mut pauses = pauses();
     let mut claim = Claim::new(options);

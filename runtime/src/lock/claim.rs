@@ -2,6 +2,7 @@
 
 use super::LockError;
 use super::acquire::{LONGEST_PAUSE, pauses};
+use super::held::Registered;
 use super::lease::{Lease, Validity};
 use super::options::LockBuilder;
 use crate::clock::{self, Instant};
@@ -16,12 +17,13 @@ pub(super) struct Claim {
     token: [u8; 20],
     pub(super) lease: Lease,
     taken: bool,
+    held: Option<Registered>,
 }
 
 impl Claim {
     /// `T` and the random part: the token is new for each acquisition, so a late answer is never taken for another's.
     pub(super) fn new(options: LockBuilder) -> Self {
-        Self { token: random::bytes(), lease: Lease::new(options.key.clone()), options, taken: false }
+        Self { token: random::bytes(), lease: Lease::new(options.key.clone()), options, taken: false, held: None }
     }
 
     /// Sends the request once.
@@ -32,7 +34,10 @@ impl Claim {
         let answer =
             self.options.home.store().lock(&self.options.key, &self.token, self.options.ttl, wake).await?;
         match answer {
-            Guarded::Applied => self.valid_from(sent),
+            Guarded::Applied => {
+                self.held = Some(Registered::new(&self.options.home, &self.lease));
+                self.valid_from(sent);
+            }
             Guarded::Refused => self.taken = false,
         }
         Ok(answer)
@@ -82,7 +87,10 @@ impl Drop for Claim {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (home, key, token) = (self.options.home.clone(), self.options.key.clone(), self.token);
         let expires = clock::now() + self.options.ttl;
+        let held = self.held.take();
         runtime.spawn(async move {
+            // A shutdown waits for it.
+            let _held = held;
             let mut pauses = pauses();
             // While the server is down, it is tried again; after the lock's life there is nothing to free any more.
             while let Err(error) = home.store().unlock(&key, &token).await {

@@ -7,6 +7,7 @@ mod acquire;
 mod claim;
 mod error;
 mod guard;
+mod held;
 mod lease;
 mod options;
 mod run;

@@ -14,7 +14,7 @@ use crate::key::{FullPattern, Key};
 #[derive(Debug)]
 pub(crate) enum AnyStore {
     Memory(MemoryStore),
-    Redis(ShelteredStore),
+    Redis(Box<ShelteredStore>),
     Unusable(UnusableStore),
 }
 

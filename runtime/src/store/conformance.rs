@@ -216,7 +216,7 @@ impl Server {
             let limits = Limits { connect_timeout: limit, command_timeout: limit, ..Limits::default() };
             let config = ConnectionConfig { topology, limits, after_failover: AfterFailover::Replay };
             let redis = RedisStore::new(Connection::new(config).expect("a good configuration"));
-            AnyStore::Redis(ShelteredStore::new(redis, 0, Arc::default()))
+            AnyStore::Redis(Box::new(ShelteredStore::new(redis, 0, Arc::default())))
         };
         let store = connect();
         let deadline = clock::now() + limit;

@@ -54,7 +54,7 @@ impl Servers {
                 Self::Single(Endpoint::new(address, Role::Primary, limits, Place::new(hub))?)
             }
             Topology::Replicas { primary, replicas } => {
-                let source = Replicated::new(primary, replicas.clone(), limits, hub)?;
+                let source = Replicated::new(primary, replicas, limits, hub)?;
                 Self::Replicated(Directory::new(source, Arc::clone(hub)))
             }
             Topology::Sentinel { sentinels, master, template, read_replicas } => {

@@ -24,7 +24,7 @@ pub(in super::super) struct Replicated {
 impl Replicated {
     pub(super) fn new(
         primary: &Address,
-        replicas: Vec<Address>,
+        replicas: &[Address],
         limits: Limits,
         hub: &Arc<Hub>,
     ) -> Result<Self> {

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::script::Scripts;
 use crate::store::slot::{StampState, new_stamp};
-use crate::store::{Stamp, StampStates};
+use crate::store::StampStates;
 
 /// Reads and makes stamps. Knows whether the server has to be asked by a script: before 7.0 there is no `SET .. NX GET`.
 /// That is found out by use, and the script works everywhere.
@@ -132,9 +132,4 @@ fn state(connection: &Connection, answer: Value, made: Option<&[u8; 9]>) -> Resu
 /// A server that does not know an option answers that the syntax or the number of arguments is wrong.
 fn is_unknown(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error) if error.code() == "ERR")
-}
-
-/// The stamp that stands for the servers themselves, where entries of other servers are not trusted.
-pub(super) fn of_servers(connection: &Connection) -> Option<Stamp> {
-    connection.identity()
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod capture;
+mod identity;
 mod merge;
 mod spread;
 
@@ -54,7 +55,8 @@ impl RedisStore {
         set.arg(claim.slot.as_bytes()).arg(&*wire(connection, claim.lease.as_bytes()));
         set.arg("NX").arg("PX").arg(millis(claim.lease_life));
         let route = Route::to(claim.slot, Server::Familiar, Repeat::Never);
-        let together = !connection.is_cluster() && !self.captures.are_by_script();
+        let together =
+            !connection.is_cluster() && !connection.distrusts() && !self.captures.are_by_script();
         if claim.stamps.is_empty() || !together {
             let states = self.capture(claim.stamps, claim.stamp_life).await?;
             let won = connection.command("claim", route, &set).await? == Value::Okay;
@@ -165,12 +167,20 @@ impl RedisStore {
 
 impl Store for RedisStore {
     async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Values> {
-        self.reads.read(keys, freshness).await
+        if !self.connection.distrusts() {
+            return self.reads.read(keys, freshness).await;
+        }
+        let (keys, place) = identity::without(&self.connection, keys);
+        let mut values = self.reads.read(&keys, freshness).await?;
+        if let Some(place) = place {
+            values.insert(place, identity::bytes(&self.connection));
+        }
+        Ok(values)
     }
 
     async fn read_watched(&self, keys: &[&Key], _wake: &Wake) -> Result<Values> {
         let (watched, others) = keys.split_first().expect("a slot is read");
-        let watchable = self.connection.is_tracking();
+        let watchable = self.connection.is_tracking() && !self.connection.distrusts();
         if !watchable || (self.connection.is_cluster() && !others.is_empty()) {
             // The rest lies elsewhere, and must be read no earlier than the slot.
             if watchable {
@@ -196,7 +206,12 @@ impl Store for RedisStore {
     }
 
     async fn capture(&self, stamps: &[&Key], life: Duration) -> Result<StampStates> {
-        self.captures.capture(&self.connection, &self.scripts, stamps, life).await
+        let (stamps, place) = identity::without(&self.connection, stamps);
+        let mut states = self.captures.capture(&self.connection, &self.scripts, &stamps, life).await?;
+        if let Some(place) = place {
+            states.insert(place, identity::state(&self.connection));
+        }
+        Ok(states)
     }
 
     async fn replace(&self, slot: &Key, expected: &[u8], value: &[u8], life: Duration) -> Result<Guarded> {
