@@ -121,6 +121,11 @@ fn a_fault_has_no_second_fault_behind_it() {
     // What could not be read contradicts nothing, and lacks nothing.
     assert_eq!(faults(&[("REDIS_PROVIDER", "both"), ("REDIS_URL", "redis://a"), REST]), ["REDIS_PROVIDER"]);
     assert_eq!(faults(&[("REDIS_TLS", "maybe"), ("REDIS_TLS_CA_FILE", file!())]).len(), 2);
+    assert_eq!(
+        faults(&[("REDIS_TLS_CERT_FILE", "/no/such/file")]),
+        ["REDIS_TLS_CERT_FILE"],
+        "nor that there is no key"
+    );
 }
 
 const REST: (&str, &str) = ("UPSTASH_REDIS_REST_URL", "https://x.io");
