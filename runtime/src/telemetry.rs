@@ -29,6 +29,14 @@ pub(crate) fn breaker_closed(server: &str) {
     tracing::info!(server, "the server is asked again");
 }
 
+pub(crate) fn max_memory_refused(server: &str, code: &str) {
+    tracing::warn!(
+        server,
+        code,
+        "the server refused to limit its memory; set `maxmemory` there, or leave REDIS_MAX_MEMORY out"
+    );
+}
+
 pub(crate) fn sheltered() {
     tracing::warn!(
         "the server is down: what is computed meanwhile is kept in this process, and thrown away after the outage"

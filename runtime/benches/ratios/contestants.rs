@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use keylatch::{Keylatch, cached};
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use serde::{Deserialize, Serialize};
 
 use crate::server::Server;
@@ -65,14 +65,7 @@ impl Bare {
     }
 
     pub(crate) fn get(&self, index: usize) -> impl Future<Output = ()> + Send + use<> {
-        let mut connection = self.connection.clone();
-        async move {
-            let mut get = redis::cmd("GET");
-            get.arg(format!("bare:{}", index % HOT_KEYS));
-            let bytes: Vec<u8> = get.query_async(&mut connection).await.expect("the server answers");
-            let record: Record = rmp_serde::from_slice(&bytes).expect("a record");
-            std::hint::black_box(record);
-        }
+        get(self.connection.clone(), index)
     }
 
     pub(crate) fn get_and_set(&self) -> impl Future<Output = ()> + Send + use<> {
@@ -140,7 +133,19 @@ async fn miss(cache: &Keylatch, id: u64) -> Record {
     Record::new(id)
 }
 
+async fn get(mut connection: impl ConnectionLike, index: usize) {
+    let mut get = redis::cmd("GET");
+    get.arg(format!("bare:{}", index % HOT_KEYS));
+    let bytes: Vec<u8> = get.query_async(&mut connection).await.expect("the server answers");
+    let record: Record = rmp_serde::from_slice(&bytes).expect("a record");
+    std::hint::black_box(record);
+}
+
 impl Ours {
+    pub(crate) fn managed_get(&self, index: usize) -> impl Future<Output = ()> + Send + use<> {
+        get(self.cache.connection().expect("it is on Redis"), index)
+    }
+
     pub(crate) async fn on_redis(server: &Server, bare: Bare) -> Self {
         let cache = Keylatch::builder()
             .redis_url(server.url.as_str())

@@ -47,6 +47,13 @@ async fn run() {
             .run("miss and store on Redis | `GET`, encode, `SET PX`", |_| bare.get_and_set(), |_| ours.miss())
             .await;
     }
+    for tasks in [1, 64, 512] {
+        let unit = if tasks == 1 { Unit::Latency } else { Unit::Throughput };
+        let contest = Contest { tasks, unit };
+        contest
+            .run("managed connection, `GET` + decode | bare client", |i| bare.get(i), |i| ours.managed_get(i))
+            .await;
+    }
     let alone = Contest { tasks: 1, unit: Unit::Latency };
     alone
         .run("lock and release on Redis | `SET NX PX`, compare-and-delete", |_| bare.lock(), |_| ours.lock())

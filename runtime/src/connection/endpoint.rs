@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::breaker::{Breaker, BreakerStatus, Change};
 use super::failure::{Failed, Health, failed, health};
-use super::greeting::{Greeting, Role};
+use super::greeting::Role;
 use super::link::{Line, Link, Live};
 use super::place::Place;
 use super::prober;
@@ -65,7 +65,7 @@ pub struct EndpointStatus {
 impl Endpoint {
     pub(super) fn new(address: &Address, role: Role, limits: Limits, place: Arc<Place>) -> Result<Self> {
         let links = (0..limits.pool_size.max(1))
-            .map(|_| Link::new(address, role, limits.connect_timeout, Arc::clone(&place)))
+            .map(|_| Link::new(address, role, limits, Arc::clone(&place)))
             .collect::<Result<_>>()?;
         Ok(Self::over(address.to_string(), limits, place, Transport::Links(links)))
     }

@@ -9,10 +9,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Pipeline, PushInfo, PushKind, Value};
 use tokio::sync::watch;
 
-use super::Address;
 use super::failure::failed;
 use super::greeting::{Greeting, Role};
 use super::place::Place;
+use super::{Address, Limits};
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::telemetry;
@@ -55,6 +55,7 @@ struct Shared {
     address: String,
     role: Role,
     connect_timeout: Duration,
+    max_memory: Option<u64>,
     current: ArcSwapOption<Live>,
     dialing: Mutex<Dialing>,
     generation: AtomicU64,
@@ -68,17 +69,13 @@ struct Dialing {
 }
 
 impl Link {
-    pub(super) fn new(
-        address: &Address,
-        role: Role,
-        connect_timeout: Duration,
-        place: Arc<Place>,
-    ) -> Result<Self> {
+    pub(super) fn new(address: &Address, role: Role, limits: Limits, place: Arc<Place>) -> Result<Self> {
         Ok(Self(Arc::new(Shared {
             client: address.client()?,
             address: address.to_string(),
             role,
-            connect_timeout,
+            connect_timeout: limits.connect_timeout,
+            max_memory: limits.max_memory,
             current: ArcSwapOption::empty(),
             dialing: Mutex::default(),
             generation: AtomicU64::new(0),
@@ -218,21 +215,21 @@ impl Shared {
         if self.role == Role::Primary {
             self.place.met(greeting.run_id(), &self.address);
         }
-        let line = Line {
-            generation,
-            answers: AtomicU64::new(0),
-            suspect: AtomicBool::new(false),
-            tracking,
-        };
+        let line = Line { generation, answers: AtomicU64::new(0), suspect: AtomicBool::new(false), tracking };
         Ok(Live { connection, line: Arc::new(line) })
     }
 
     /// Asks who the server is, and to be told of changes. A server or proxy that cannot do one of it is served without.
     async fn greet(&self, connection: &mut MultiplexedConnection) -> Result<(bool, Greeting)> {
-        let mut pipeline = Pipeline::with_capacity(4);
+        let mut pipeline = Pipeline::with_capacity(5);
         pipeline.cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN");
         pipeline.cmd("INFO").arg("server");
         pipeline.cmd("INFO").arg("replication");
+        if self.role == Role::Primary
+            && let Some(limit) = self.max_memory
+        {
+            pipeline.cmd("CONFIG").arg("SET").arg("maxmemory").arg(limit);
+        }
         if self.role == Role::Replica {
             // The nodes of a cluster send readers of a replica to its primary unless they say that they mean it.
             pipeline.cmd("READONLY");
@@ -240,8 +237,15 @@ impl Shared {
         let answers = connection.send_packed_commands(&pipeline, 0, pipeline.len()).await;
         let mut answers = answers.map_err(|error| failed("connect", &self.address, error))?.into_iter();
         let tracking = answers.next() == Some(Value::Okay);
-        let info = answers.take(2).filter_map(|answer| redis::from_redis_value::<String>(answer).ok());
-        Ok((tracking, Greeting::parse(&info.collect::<String>())))
+        let info =
+            answers.by_ref().take(2).filter_map(|answer| redis::from_redis_value::<String>(answer).ok());
+        let greeting = Greeting::parse(&info.collect::<String>());
+        if self.role == Role::Primary
+            && let Some(Value::ServerError(refused)) = answers.next()
+        {
+            telemetry::max_memory_refused(&self.address, refused.code());
+        }
+        Ok((tracking, greeting))
     }
 
     fn pushed(&self, generation: u64, push: &PushInfo) {

@@ -23,7 +23,13 @@ pub(super) struct Claim {
 impl Claim {
     /// `T` and the random part: the token is new for each acquisition, so a late answer is never taken for another's.
     pub(super) fn new(options: LockBuilder) -> Self {
-        Self { token: random::bytes(), lease: Lease::new(options.key.clone()), options, taken: false, held: None }
+        Self {
+            token: random::bytes(),
+            lease: Lease::new(options.key.clone()),
+            options,
+            taken: false,
+            held: None,
+        }
     }
 
     /// Sends the request once.

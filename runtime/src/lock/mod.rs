@@ -18,4 +18,6 @@ pub use guard::LockGuard;
 pub use lease::Lease;
 pub use options::LockBuilder;
 
+pub(crate) use held::HeldLocks;
+
 pub use run::{refusal, with_lock};

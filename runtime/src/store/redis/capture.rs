@@ -13,8 +13,8 @@ use crate::connection::{Connection, Repeat, Request, Route, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::script::Scripts;
-use crate::store::slot::{StampState, new_stamp};
 use crate::store::StampStates;
+use crate::store::slot::{StampState, new_stamp};
 
 /// Reads and makes stamps. Knows whether the server has to be asked by a script: before 7.0 there is no `SET .. NX GET`.
 /// That is found out by use, and the script works everywhere.

@@ -9,7 +9,10 @@ use crate::key::{Key, is_servers};
 use crate::store::StampState;
 
 /// The keys without that stamp, and where it stood.
-pub(super) fn without<'a>(connection: &Connection, keys: &[&'a Key]) -> (SmallVec<[&'a Key; 6]>, Option<usize>) {
+pub(super) fn without<'a>(
+    connection: &Connection,
+    keys: &[&'a Key],
+) -> (SmallVec<[&'a Key; 6]>, Option<usize>) {
     let place = connection.distrusts().then(|| keys.iter().position(|key| is_servers(key))).flatten();
     let others = keys.iter().enumerate().filter(|(index, _)| Some(*index) != place).map(|(_, key)| *key);
     (others.collect(), place)

@@ -55,8 +55,7 @@ impl RedisStore {
         set.arg(claim.slot.as_bytes()).arg(&*wire(connection, claim.lease.as_bytes()));
         set.arg("NX").arg("PX").arg(millis(claim.lease_life));
         let route = Route::to(claim.slot, Server::Familiar, Repeat::Never);
-        let together =
-            !connection.is_cluster() && !connection.distrusts() && !self.captures.are_by_script();
+        let together = !connection.is_cluster() && !connection.distrusts() && !self.captures.are_by_script();
         if claim.stamps.is_empty() || !together {
             let states = self.capture(claim.stamps, claim.stamp_life).await?;
             let won = connection.command("claim", route, &set).await? == Value::Okay;
