@@ -21,7 +21,7 @@ struct Source {
 
 /// How entries are invalidated in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
+pub(crate) enum By {
     Key,
     Tag,
     Pattern,
@@ -178,7 +178,7 @@ fn source(instances: Vec<Keylatch>) -> Arc<Source> {
     Arc::new(Source { versions, instances })
 }
 
-async fn none_is_stale(by: By, instances: Vec<Keylatch>) {
+pub(crate) async fn none_is_stale(by: By, instances: Vec<Keylatch>) {
     let began = std::time::Instant::now();
     let source = source(instances);
     loop {

@@ -12,6 +12,10 @@ pub use crate::invalidation::{Invalidation, When, invalidate};
 pub use crate::key::{part, path_of};
 pub use crate::lock::{LockBuilder as Lock, refusal, with_lock};
 
+/// The conformance suite of stores, for tests of every topology.
+#[cfg(feature = "test-util")]
+pub use crate::store::conforms;
+
 /// The built-in codecs by name.
 pub mod codecs {
     #[cfg(feature = "bincode")]

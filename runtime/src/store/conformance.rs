@@ -1,15 +1,10 @@
-//! What every store must do, whatever it is made of. Each check gets a fresh store and keys of its own.
+//! What every store must do, whatever it is made of and whatever servers it has. Each check has keys of its own. The embedded
+//! store is checked here, every topology by the integration tests, which start the servers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{
-    AnyStore, Claim, ClaimRequest, Freshness, Guarded, Lease, MemoryStore, Overlap, RedisStore,
-    ShelteredStore, Slot, StampState, Store, new_hold,
-};
+use super::{Claim, ClaimRequest, Freshness, Guarded, Lease, Overlap, Slot, StampState, Store, new_hold};
 use crate::clock;
-use crate::connection::{Address, Connection, ConnectionConfig, Limits, Tls, Topology};
-use crate::instance::AfterFailover;
 use crate::key::{Key, KeySpace, Namespace, Pattern, stamp_of};
 
 const LIFE: Duration = Duration::from_secs(60);
@@ -184,71 +179,22 @@ async fn a_lock_belongs_to_its_token(store: &impl Store) {
     assert_eq!(store.lock(&key, b"three", LIFE, None).await.unwrap(), Guarded::Applied);
 }
 
-fn memory() -> AnyStore {
-    AnyStore::Memory(MemoryStore::new(64 << 20))
-}
-
-/// A server of this test alone, on a socket in a directory of its own.
-struct Server {
-    process: std::process::Child,
-    directory: tempfile::TempDir,
-}
-
-impl Server {
-    fn start() -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let process = std::process::Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--unixsocket"])
-            .arg(directory.path().join("socket"))
-            .arg("--dir")
-            .arg(directory.path())
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .expect("`redis-server` is installed (apt-get install redis-server)");
-        Self { process, directory }
-    }
-
-    async fn store(&self) -> AnyStore {
-        let url = format!("unix://{}", self.directory.path().join("socket").display());
-        let limit = Duration::from_secs(5);
-        let connect = || {
-            let topology = Topology::Single(Address::parse(&url, "url", Tls::default()).expect("a good URL"));
-            let limits = Limits { connect_timeout: limit, command_timeout: limit, ..Limits::default() };
-            let config = ConnectionConfig { topology, limits, after_failover: AfterFailover::Replay };
-            let redis = RedisStore::new(Connection::new(config).expect("a good configuration"));
-            AnyStore::Redis(Box::new(ShelteredStore::new(redis, 0, Arc::default())))
-        };
-        let store = connect();
-        let deadline = clock::now() + limit;
-        while store.read(&[&entry("ready")], Freshness::Current).await.is_err() {
-            assert!(clock::now() < deadline, "redis-server does not answer");
-            clock::sleep(Duration::from_millis(5)).await;
-        }
-        store
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Best effort: the process was started here and may have ended.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 macro_rules! conformance {
     ($($check:ident),* $(,)?) => {
+        /// Runs every check, one after the other, against the store of a `Keylatch` that nobody else uses.
+        ///
+        /// # Panics
+        /// When the store does not conform.
+        #[doc(hidden)]
+        pub async fn conforms(keylatch: &crate::Keylatch) {
+            $($check(keylatch.store()).await;)*
+        }
+
+        #[cfg(test)]
         mod on_memory {
             $(#[tokio::test]
             async fn $check() {
-                super::$check(&super::memory()).await;
-            })*
-        }
-        mod on_redis {
-            $(#[tokio::test]
-            async fn $check() {
-                let server = super::Server::start();
-                super::$check(&server.store().await).await;
+                super::$check(crate::Keylatch::in_memory().store()).await;
             })*
         }
     };

@@ -1,7 +1,7 @@
 //! Stores: where slots, stamps and locks live, behind one trait with one conformance suite.
 
 mod any;
-#[cfg(test)]
+#[cfg(any(test, feature = "test-util"))]
 mod conformance;
 mod memory;
 mod redis;
@@ -11,6 +11,8 @@ mod unusable;
 mod wake;
 
 pub(crate) use any::AnyStore;
+#[cfg(feature = "test-util")]
+pub use conformance::conforms;
 pub(crate) use memory::MemoryStore;
 pub(crate) use redis::RedisStore;
 pub(crate) use shelter::ShelteredStore;

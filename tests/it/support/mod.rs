@@ -1,9 +1,12 @@
 //! What tests share: servers of their own, and other processes.
 
 pub(crate) mod child;
+pub(crate) mod cluster;
 pub(crate) mod npm;
 pub(crate) mod proxy;
 pub(crate) mod redis_server;
+pub(crate) mod replicated;
+pub(crate) mod sentinel;
 pub(crate) mod upstash;
 
 use std::time::{Duration, Instant};

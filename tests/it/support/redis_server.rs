@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The binary; `KEYLATCH_TEST_REDIS_SERVER` names another one.
-fn binary() -> String {
+pub(crate) fn binary() -> String {
     std::env::var("KEYLATCH_TEST_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
@@ -16,16 +16,46 @@ fn binary() -> String {
 pub(crate) struct RedisServer {
     port: u16,
     directory: TempDir,
+    arguments: Vec<String>,
     process: Option<Child>,
 }
 
 impl RedisServer {
     pub(crate) fn start() -> Self {
-        let port = free_port();
+        Self::start_with(&[])
+    }
+
+    /// With more arguments for its command line, which it keeps when it is restarted.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        Self::start_on(free_port(), arguments)
+    }
+
+    pub(crate) fn start_on(port: u16, arguments: &[&str]) -> Self {
         let directory = TempDir::with_prefix("keylatch-redis").expect("a temporary directory");
-        let mut server = Self { port, directory, process: None };
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let mut server = Self { port, directory, arguments, process: None };
         server.restart();
         server
+    }
+
+    /// The directory it runs in, where it saves its snapshot `dump.rdb`.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// Any command on a connection of its own.
+    pub(crate) fn query(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
+        let client = redis::Client::open(self.url()).expect("a good URL");
+        let mut connection = client.get_connection_with_timeout(Duration::from_secs(2))?;
+        let (name, arguments) = words.split_first().expect("a command");
+        redis::cmd(name).arg(arguments).query(&mut connection)
+    }
+
+    /// A field of `INFO`.
+    pub(crate) fn info(&self, field: &str) -> Option<String> {
+        let info: String = redis::from_redis_value(self.query(&["INFO"]).ok()?).ok()?;
+        let line = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        line.map(|value| value.trim().to_owned())
     }
 
     pub(crate) fn url(&self) -> String {
@@ -52,6 +82,7 @@ impl RedisServer {
             ])
             .arg("--dir")
             .arg(self.directory.path())
+            .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -59,10 +90,15 @@ impl RedisServer {
             .expect("`redis-server` is installed (apt-get install redis-server)");
         self.process = Some(process);
         let deadline = Instant::now() + Duration::from_secs(10);
-        while self.command("PING").as_deref() != Some("+PONG") {
+        // A server that asks for a password answers, too.
+        while !self.command("PING").is_some_and(|answer| answer == "+PONG" || answer.starts_with("-NOAUTH")) {
             assert!(Instant::now() < deadline, "redis-server on port {} does not answer", self.port);
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
     }
 
     /// `kill -9`.
@@ -107,7 +143,7 @@ impl Drop for RedisServer {
 }
 
 /// A port that was free a moment ago. Ephemeral ports are handed out in turn, so another test gets another one.
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("a bound port").port()
 }

@@ -1,0 +1,130 @@
+//! A primary, replicas, and the sentinels that watch them.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::redis_server::{RedisServer, binary, free_port};
+use super::replicated::{follow, until_in_step};
+
+/// What the sentinels call the primary.
+pub(crate) const MASTER: &str = "the-primary";
+
+#[derive(Debug)]
+pub(crate) struct Sentinels {
+    pub(crate) servers: Vec<RedisServer>,
+    sentinels: Vec<SentinelServer>,
+}
+
+#[derive(Debug)]
+struct SentinelServer {
+    port: u16,
+    process: Child,
+    _directory: TempDir,
+}
+
+impl Sentinels {
+    /// One primary, so many replicas, three sentinels that agree by two; waits until they all know each other.
+    pub(crate) async fn start(replicas: usize) -> Self {
+        let servers: Vec<RedisServer> =
+            (0..=replicas).map(|_| RedisServer::start_with(&["--repl-diskless-sync-delay", "0"])).collect();
+        for replica in &servers[1..] {
+            follow(replica, servers[0].port());
+        }
+        for replica in &servers[1..] {
+            until_in_step(replica).await;
+        }
+        let sentinels = (0..3).map(|_| SentinelServer::start(servers[0].port())).collect();
+        let started = Self { servers, sentinels };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !started.know_each_other(replicas) {
+            assert!(Instant::now() < deadline, "the sentinels do not find each other");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        started
+    }
+
+    fn know_each_other(&self, replicas: usize) -> bool {
+        self.sentinels.iter().all(|sentinel| {
+            let Some(info) = sentinel.info() else { return false };
+            info.contains("sentinels=3")
+                && info.contains(&format!("slaves={replicas}"))
+                && info.contains("status=ok")
+        })
+    }
+
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.sentinels.iter().map(|sentinel| format!("redis://127.0.0.1:{}", sentinel.port)).collect()
+    }
+
+    /// The port that the sentinels name.
+    pub(crate) fn primary_port(&self) -> Option<u16> {
+        let answer: Vec<String> =
+            self.sentinels[0].query(&["SENTINEL", "get-master-addr-by-name", MASTER]).ok()?;
+        answer.get(1)?.parse().ok()
+    }
+
+    /// The server that the sentinels name.
+    pub(crate) fn primary(&mut self) -> &mut RedisServer {
+        let port = self.primary_port().expect("a sentinel answers");
+        self.servers.iter_mut().find(|server| server.port() == port).expect("one of ours")
+    }
+
+    /// Waits until the sentinels name another server than that one, and it says itself that it is a primary.
+    pub(crate) async fn until_primary_is_not(&self, port: u16) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let named = self.primary_port().filter(|&named| named != port);
+            let server = named.and_then(|named| self.servers.iter().find(|server| server.port() == named));
+            if server.and_then(|server| server.info("role")).as_deref() == Some("master") {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no failover");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl SentinelServer {
+    fn start(primary: u16) -> Self {
+        let (port, directory) =
+            (free_port(), TempDir::with_prefix("keylatch-sentinel").expect("a directory"));
+        let config = directory.path().join("sentinel.conf");
+        let text = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor {MASTER} 127.0.0.1 {primary} 2\n\
+             sentinel down-after-milliseconds {MASTER} 500\nsentinel failover-timeout {MASTER} 2000\n\
+             sentinel parallel-syncs {MASTER} 2\n"
+        );
+        std::fs::write(&config, text).expect("the directory is ours");
+        let process = Command::new(binary())
+            .arg(&config)
+            .arg("--sentinel")
+            .arg("--dir")
+            .arg(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("`redis-server` is installed (apt-get install redis-server)");
+        Self { port, process, _directory: directory }
+    }
+
+    fn query<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).expect("a good URL");
+        let mut connection = client.get_connection_with_timeout(Duration::from_secs(1))?;
+        redis::cmd(words[0]).arg(&words[1..]).query(&mut connection)
+    }
+
+    fn info(&self) -> Option<String> {
+        self.query(&["INFO", "sentinel"]).ok()
+    }
+}
+
+impl Drop for SentinelServer {
+    fn drop(&mut self) {
+        // Best effort: it was started here and may have ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
