@@ -54,7 +54,7 @@ pub struct BreakerStatus {
     /// How often it has closed again.
     pub closed: u64,
     /// Commands that were answered, since the counts last began anew.
-    pub calls: u32,
+    pub calls: u64,
     /// Commands that failed, since the counts last began anew: no connection, no answer in time, or a server that is
     /// loading or cut off from its primary. An error about the command itself is an answer.
     pub failures: u32,
@@ -69,8 +69,6 @@ pub(super) struct Breaker {
     server: String,
     limits: BreakerLimits,
     state: AtomicU8,
-    /// Of the window. Successes are only counted: the time is asked at failures alone.
-    calls: AtomicU32,
     failures: AtomicU32,
     opened: AtomicU64,
     closed: AtomicU64,
@@ -80,6 +78,9 @@ pub(super) struct Breaker {
 #[derive(Debug)]
 struct Slow {
     window_began: Instant,
+    /// How many commands had been answered when it began. They are counted where they are sent: an answer costs the breaker
+    /// nothing.
+    answered_before: u64,
     cause: Option<Error>,
 }
 
@@ -89,11 +90,10 @@ impl Breaker {
             server,
             limits,
             state: AtomicU8::new(CLOSED),
-            calls: AtomicU32::new(0),
             failures: AtomicU32::new(0),
             opened: AtomicU64::new(0),
             closed: AtomicU64::new(0),
-            slow: Mutex::new(Slow { window_began: clock::now(), cause: None }),
+            slow: Mutex::new(Slow { window_began: clock::now(), answered_before: 0, cause: None }),
         }
     }
 
@@ -117,26 +117,26 @@ impl Breaker {
         }
     }
 
-    /// A command was answered.
-    pub(super) fn succeeded(&self) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A command failed in a way that speaks against the server. Opens when there are too many.
-    pub(super) fn failed(&self, cause: impl FnOnce() -> Error) -> Change {
+    /// A command failed in a way that speaks against the server, which has answered so many until now. Opens when too many
+    /// fail.
+    pub(super) fn failed(&self, answered: u64, cause: impl FnOnce() -> Error) -> Change {
         let now = clock::now();
-        {
-            let mut slow = self.slow();
-            if now - slow.window_began > self.limits.window {
-                slow.window_began = now;
-                self.calls.store(0, Ordering::Relaxed);
-                self.failures.store(0, Ordering::Relaxed);
-            }
+        let mut slow = self.slow();
+        if now - slow.window_began > self.limits.window {
+            self.begin_window(&mut slow, now, answered);
         }
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        let calls = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let answers = answered.saturating_sub(slow.answered_before);
+        drop(slow);
+        let calls = u32::try_from(answers).unwrap_or(u32::MAX).saturating_add(failures);
         let too_many = f64::from(failures) >= self.limits.failure_rate * f64::from(calls);
         if calls >= self.limits.minimum_calls && too_many { self.trip(cause) } else { Change::None }
+    }
+
+    fn begin_window(&self, slow: &mut Slow, now: Instant, answered: u64) {
+        slow.window_began = now;
+        slow.answered_before = answered;
+        self.failures.store(0, Ordering::Relaxed);
     }
 
     /// The server is known to be gone: opens at once.
@@ -165,19 +165,21 @@ impl Breaker {
     }
 
     /// The probe was answered.
-    pub(super) fn close(&self) {
+    pub(super) fn close(&self, answered: u64) {
         let mut slow = self.slow();
         if self.state.swap(CLOSED, Ordering::AcqRel) != CLOSED {
             slow.cause = None;
-            slow.window_began = clock::now();
-            self.calls.store(0, Ordering::Relaxed);
-            self.failures.store(0, Ordering::Relaxed);
+            self.begin_window(&mut slow, clock::now(), answered);
             self.closed.fetch_add(1, Ordering::Relaxed);
             telemetry::breaker_closed(&self.server);
         }
     }
 
-    pub(super) fn status(&self) -> BreakerStatus {
+    pub(super) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn status(&self, answered: u64) -> BreakerStatus {
         let state = match self.state.load(Ordering::Acquire) {
             CLOSED => BreakerState::Closed,
             HALF_OPEN => BreakerState::HalfOpen,
@@ -187,7 +189,7 @@ impl Breaker {
             state,
             opened: self.opened.load(Ordering::Relaxed),
             closed: self.closed.load(Ordering::Relaxed),
-            calls: self.calls.load(Ordering::Relaxed),
+            calls: answered.saturating_sub(self.slow().answered_before),
             failures: self.failures.load(Ordering::Relaxed),
         }
     }
@@ -217,22 +219,19 @@ mod tests {
     #[tokio::test]
     async fn opens_at_the_rate_and_not_before_the_minimum() {
         let breaker = breaker(4);
-        assert_eq!(breaker.failed(cause), Change::None);
-        assert_eq!(breaker.failed(cause), Change::None);
-        breaker.succeeded();
+        assert_eq!(breaker.failed(0, cause), Change::None);
+        assert_eq!(breaker.failed(0, cause), Change::None);
         assert!(breaker.is_closed());
-        assert_eq!(breaker.failed(cause), Change::Opened);
-        assert_eq!(breaker.status().state, BreakerState::Open);
+        assert_eq!(breaker.failed(1, cause), Change::Opened);
+        assert_eq!(breaker.status(1).state, BreakerState::Open);
         assert!(breaker.refusal().to_string().contains("no answer within"), "the cause is told");
     }
 
     #[tokio::test]
     async fn stays_closed_below_the_rate() {
         let breaker = breaker(4);
-        for _ in 0..100 {
-            breaker.succeeded();
-            breaker.succeeded();
-            assert_eq!(breaker.failed(cause), Change::None);
+        for round in 1..=100 {
+            assert_eq!(breaker.failed(2 * round, cause), Change::None);
         }
     }
 
@@ -240,11 +239,11 @@ mod tests {
     async fn counts_begin_anew_with_each_window() {
         let breaker = breaker(4);
         for _ in 0..3 {
-            assert_eq!(breaker.failed(cause), Change::None);
+            assert_eq!(breaker.failed(0, cause), Change::None);
         }
         clock::sleep(Duration::from_secs(11)).await;
-        assert_eq!(breaker.failed(cause), Change::None);
-        assert_eq!(breaker.status().failures, 1);
+        assert_eq!(breaker.failed(0, cause), Change::None);
+        assert_eq!(breaker.status(0).failures, 1);
     }
 
     #[tokio::test]
@@ -253,13 +252,13 @@ mod tests {
         assert_eq!(breaker.trip(cause), Change::Opened);
         assert_eq!(breaker.trip(cause), Change::None, "one prober is enough");
         breaker.half_open();
-        assert_eq!(breaker.status().state, BreakerState::HalfOpen);
+        assert_eq!(breaker.status(0).state, BreakerState::HalfOpen);
         breaker.reopen(cause());
-        assert_eq!(breaker.status().state, BreakerState::Open);
+        assert_eq!(breaker.status(0).state, BreakerState::Open);
         breaker.half_open();
-        breaker.close();
-        let status = breaker.status();
+        breaker.close(7);
+        let status = breaker.status(9);
         assert_eq!((status.state, status.opened, status.closed), (BreakerState::Closed, 1, 1));
-        assert_eq!((status.calls, status.failures), (0, 0));
+        assert_eq!((status.calls, status.failures), (2, 0));
     }
 }

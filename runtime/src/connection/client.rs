@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 
-use super::commands::{self, Placement, Together};
+use super::commands::{self, Nature, Placement, Together};
 use super::request::{Repeat, Request, Route, Server};
 use super::{Connection, failure};
 use crate::error::{Error, Result};
@@ -32,21 +32,25 @@ const OPERATION: &str = "send a command";
 
 impl Connection {
     async fn users_command(&self, cmd: &Cmd) -> RedisResult<Value> {
-        if commands::changes_its_connection(cmd) {
-            return Err(not_on_a_shared_connection());
-        }
-        if commands::is_blocking(cmd) {
-            return self.on_a_connection_of_its_own(cmd).await;
+        let nature = commands::nature(cmd);
+        match nature {
+            Nature::ChangesItsConnection => return Err(not_on_a_shared_connection()),
+            Nature::Blocks => return Box::pin(self.on_a_connection_of_its_own(cmd)).await,
+            Nature::Reads | Nature::Writes => {}
         }
         if !self.is_cluster() {
-            return Ok(self.send(OPERATION, users_route(cmd, None), Request::Command(cmd)).await?);
+            return Ok(self.send(OPERATION, users_route(nature, None), Request::Command(cmd)).await?);
         }
+        Box::pin(self.in_the_cluster(cmd, nature)).await
+    }
+
+    async fn in_the_cluster(&self, cmd: &Cmd, nature: Nature) -> RedisResult<Value> {
         match commands::placement(cmd) {
             Placement::Key(key) => {
-                Ok(self.send(OPERATION, users_route(cmd, Some(key)), Request::Command(cmd)).await?)
+                Ok(self.send(OPERATION, users_route(nature, Some(key)), Request::Command(cmd)).await?)
             }
             Placement::Anywhere => {
-                Ok(self.send(OPERATION, users_route(cmd, None), Request::Command(cmd)).await?)
+                Ok(self.send(OPERATION, users_route(nature, None), Request::Command(cmd)).await?)
             }
             Placement::Everywhere(together) => {
                 let nodes = self.primaries(OPERATION).await?;
@@ -77,7 +81,11 @@ impl Connection {
             part.2.push(index);
         }
         let sent = parts.iter().map(|(_, part, _)| {
-            self.send(OPERATION, users_route(part, commands::arg(part, 1)), Request::Command(part))
+            self.send(
+                OPERATION,
+                users_route(commands::nature(part), commands::arg(part, 1)),
+                Request::Command(part),
+            )
         });
         let answers = try_join_all(sent).await?;
         if together != Together::ByKey {
@@ -99,7 +107,10 @@ impl Connection {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        if pipeline.cmd_iter().any(|cmd| commands::changes_its_connection(cmd) || commands::is_blocking(cmd))
+        if pipeline
+            .cmd_iter()
+            .map(commands::nature)
+            .any(|nature| matches!(nature, Nature::Blocks | Nature::ChangesItsConnection))
         {
             return Err(not_on_a_shared_connection());
         }
@@ -118,7 +129,7 @@ impl Connection {
             Placement::Split { .. } => commands::arg(cmd, 1),
             Placement::Anywhere | Placement::Everywhere(_) => None,
         });
-        let only_reads = pipeline.cmd_iter().all(commands::is_read_only);
+        let only_reads = pipeline.cmd_iter().all(|cmd| commands::nature(cmd) == Nature::Reads);
         let repeat = if only_reads { Repeat::Safe } else { Repeat::Never };
         let route = Route { key, server: Server::Any, repeat };
         match self.send(OPERATION, route, Request::Pipeline { pipeline, offset, count }).await? {
@@ -130,12 +141,12 @@ impl Connection {
     /// A command that waits on the server holds up whatever shares its connection, so it gets one of its own, and no
     /// time-out but its own.
     async fn on_a_connection_of_its_own(&self, cmd: &Cmd) -> RedisResult<Value> {
-        let _under_way = self.enter(OPERATION)?;
+        self.open(OPERATION)?;
         let key = match commands::placement(cmd) {
             Placement::Key(key) => Some(key),
             _ => None,
         };
-        let endpoint = self.choose(users_route(cmd, key)).await?;
+        let endpoint = self.choose(users_route(Nature::Writes, key)).await?;
         let mut connection = endpoint.dedicated().await?;
         connection.send_packed_command(cmd).await?.extract_error()
     }
@@ -151,8 +162,8 @@ impl Connection {
     }
 }
 
-fn users_route<'a>(cmd: &Cmd, key: Option<&'a [u8]>) -> Route<'a> {
-    if commands::is_read_only(cmd) {
+fn users_route(nature: Nature, key: Option<&[u8]>) -> Route<'_> {
+    if nature == Nature::Reads {
         Route { key, server: Server::AnyReplica, repeat: Repeat::Safe }
     } else {
         Route { key, server: Server::Any, repeat: Repeat::Never }

@@ -58,38 +58,42 @@ pub(super) fn placement(cmd: &Cmd) -> Placement<'_> {
     }
 }
 
-/// Whether the command changes nothing, so that it may be repeated, and may go to a replica.
-pub(super) fn is_read_only(cmd: &Cmd) -> bool {
-    let name = name(cmd);
-    READ_ONLY.binary_search_by(|known| known.as_bytes().cmp(&name)).is_ok()
+/// What a command does to its connection, and whether it may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nature {
+    /// It changes nothing, so that it may be repeated, and may go to a replica.
+    Reads,
+    Writes,
+    /// It may keep its connection waiting, which it must not share with others.
+    Blocks,
+    /// It changes what later commands of its connection mean, which others share.
+    ChangesItsConnection,
 }
 
-/// Whether the command may keep its connection waiting: it must not share one with others.
-pub(super) fn is_blocking(cmd: &Cmd) -> bool {
-    match &name(cmd)[..] {
-        b"BLPOP" | b"BRPOP" | b"BLMOVE" | b"BRPOPLPUSH" | b"BLMPOP" | b"BZPOPMIN" | b"BZPOPMAX"
-        | b"BZMPOP" => true,
-        b"XREAD" | b"XREADGROUP" => (1..cmd.args_iter().len())
-            .any(|index| arg(cmd, index).is_some_and(|arg| arg.eq_ignore_ascii_case(b"BLOCK"))),
-        _ => false,
-    }
-}
-
-/// Whether the command changes what later commands of its connection mean, which others share.
-pub(super) fn changes_its_connection(cmd: &Cmd) -> bool {
+pub(super) fn nature(cmd: &Cmd) -> Nature {
     let second = || arg(cmd, 1).map(<[u8]>::to_ascii_uppercase).unwrap_or_default();
     match &name(cmd)[..] {
+        b"BLPOP" | b"BRPOP" | b"BLMOVE" | b"BRPOPLPUSH" | b"BLMPOP" | b"BZPOPMIN" | b"BZPOPMAX"
+        | b"BZMPOP" => Nature::Blocks,
+        b"XREAD" | b"XREADGROUP" if has_word(cmd, b"BLOCK") => Nature::Blocks,
         b"SELECT" | b"MULTI" | b"EXEC" | b"DISCARD" | b"WATCH" | b"UNWATCH" | b"SUBSCRIBE"
         | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE" | b"SUNSUBSCRIBE" | b"MONITOR"
         | b"HELLO" | b"AUTH" | b"RESET" | b"QUIT" | b"ASKING" | b"READONLY" | b"READWRITE" | b"WAIT"
-        | b"WAITAOF" => true,
-        b"CLIENT" => matches!(&second()[..], b"TRACKING" | b"CACHING" | b"REPLY"),
-        _ => false,
+        | b"WAITAOF" => Nature::ChangesItsConnection,
+        b"CLIENT" if matches!(&second()[..], b"TRACKING" | b"CACHING" | b"REPLY") => {
+            Nature::ChangesItsConnection
+        }
+        other if READ_ONLY.binary_search_by(|known| known.as_bytes().cmp(other)).is_ok() => Nature::Reads,
+        _ => Nature::Writes,
     }
 }
 
+fn has_word(cmd: &Cmd, word: &[u8]) -> bool {
+    (1..cmd.args_iter().len()).any(|index| arg(cmd, index).is_some_and(|arg| arg.eq_ignore_ascii_case(word)))
+}
+
 /// The command's name in capitals.
-pub(super) fn name(cmd: &Cmd) -> SmallVec<[u8; 24]> {
+fn name(cmd: &Cmd) -> SmallVec<[u8; 24]> {
     let mut name = SmallVec::from_slice(arg(cmd, 0).unwrap_or_default());
     name.make_ascii_uppercase();
     name
@@ -234,17 +238,21 @@ mod tests {
     #[test]
     fn the_list_of_reading_commands_is_in_order() {
         assert!(READ_ONLY.is_sorted(), "binary search needs it");
-        assert!(is_read_only(&cmd("get k")));
-        assert!(!is_read_only(&cmd("SET k v")));
     }
 
     #[test]
-    fn what_blocks_or_changes_its_connection_is_told_apart() {
-        assert!(is_blocking(&cmd("BLPOP k 0")));
-        assert!(is_blocking(&cmd("XREAD BLOCK 0 STREAMS k 0")));
-        assert!(!is_blocking(&cmd("XREAD STREAMS k 0")));
-        assert!(changes_its_connection(&cmd("SELECT 1")));
-        assert!(changes_its_connection(&cmd("CLIENT tracking ON")));
-        assert!(!changes_its_connection(&cmd("CLIENT LIST")));
+    fn natures_are_told_apart() {
+        for (words, expected) in [
+            ("get k", Nature::Reads),
+            ("SET k v", Nature::Writes),
+            ("BLPOP k 0", Nature::Blocks),
+            ("XREAD BLOCK 0 STREAMS k 0", Nature::Blocks),
+            ("XREAD STREAMS k 0", Nature::Reads),
+            ("SELECT 1", Nature::ChangesItsConnection),
+            ("CLIENT tracking ON", Nature::ChangesItsConnection),
+            ("CLIENT LIST", Nature::Writes),
+        ] {
+            assert_eq!(nature(&cmd(words)), expected, "{words}");
+        }
     }
 }

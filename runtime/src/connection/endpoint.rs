@@ -1,31 +1,28 @@
 //! One server: several connections to it, used in turn, behind one circuit breaker.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 use serde::Serialize;
 
+use super::attempt::Attempt;
 use super::breaker::{Breaker, BreakerStatus, Change};
 use super::failure::{Failed, Health, failed, health};
 use super::greeting::Role;
 use super::link::{Line, Link, Live};
 use super::place::Place;
+use super::pool::Pool;
 use super::prober;
 use super::request::{Request, Server};
 use super::{Address, Limits};
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
 
-/// A command that was given up sooner than this says nothing about the server: its caller was dropped.
-const TELLING: Duration = Duration::from_millis(250);
 /// How long a connection over which nothing came for a while has to answer a `PING`.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Missing connections of a pool are looked for at one command of so many.
-const FILL_UP_EVERY: usize = 64;
 
 /// See the module. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,7 +33,6 @@ pub(super) struct Inner {
     address: String,
     limits: Limits,
     transport: Transport,
-    next: AtomicUsize,
     place: Arc<Place>,
     pub(super) breaker: Breaker,
     pub(super) probing: AtomicBool,
@@ -45,7 +41,7 @@ pub(super) struct Inner {
 /// How commands get to the server.
 #[derive(Debug)]
 enum Transport {
-    Links(Box<[Link]>),
+    Pool(Pool),
     #[cfg(feature = "upstash")]
     Rest(super::rest::Rest),
 }
@@ -67,7 +63,7 @@ impl Endpoint {
         let links = (0..limits.pool_size.max(1))
             .map(|_| Link::new(address, role, limits, Arc::clone(&place)))
             .collect::<Result<_>>()?;
-        Ok(Self::over(address.to_string(), limits, place, Transport::Links(links)))
+        Ok(Self::over(address.to_string(), limits, place, Transport::Pool(Pool::new(links))))
     }
 
     #[cfg(feature = "upstash")]
@@ -81,10 +77,19 @@ impl Endpoint {
             address,
             limits,
             transport,
-            next: AtomicUsize::new(0),
             place,
             probing: AtomicBool::new(false),
         }))
+    }
+
+    /// Commands that are neither answered nor given up.
+    pub(super) fn under_way(&self) -> u64 {
+        self.0.links().iter().map(|link| link.traffic().under_way()).sum()
+    }
+
+    /// How often the breaker has opened.
+    pub(super) fn opened(&self) -> u64 {
+        self.0.breaker.opened()
     }
 
     pub(super) fn address(&self) -> &str {
@@ -128,7 +133,7 @@ impl Endpoint {
     pub(super) fn status(&self) -> EndpointStatus {
         EndpointStatus {
             address: self.0.address.clone(),
-            breaker: self.0.breaker.status(),
+            breaker: self.0.breaker.status(self.0.answered()),
             connections: self.0.links().iter().filter(|link| link.current().is_some()).count(),
         }
     }
@@ -150,31 +155,34 @@ impl Endpoint {
             prober::ensure(&self.0);
             return Err(Failed::NotSent(inner.breaker.refusal()));
         }
-        #[cfg(feature = "upstash")]
-        if let Transport::Rest(rest) = &inner.transport {
-            let mut attempt = Attempt::new(&self.0, None);
-            let answer = request.over_rest(rest).await;
-            attempt.done = true;
-            return self.judged(answer, None);
-        }
-        let (index, live) = match inner.pick() {
+        let pool = match &inner.transport {
+            Transport::Pool(pool) => pool,
+            #[cfg(feature = "upstash")]
+            Transport::Rest(rest) => {
+                let attempt = Attempt::new(&self.0);
+                let answer = Box::pin(request.over_rest(rest)).await;
+                let _no_connection = attempt.answered();
+                return self.judged(answer, None);
+            }
+        };
+        let began = clock::now();
+        let (index, live) = match pool.pick(began) {
             Some(picked) => picked,
-            None => (0, self.first().await?),
+            // On the heap, as all that is rare: in place it would make the way of every command longer.
+            None => (0, Box::pin(self.first(pool)).await?),
         };
         // Asked after the connection is there: the dial decides it.
         if server.must_be_familiar() && inner.place.is_strange() {
             return Err(Failed::NotSent(inner.strange()));
         }
-        let over = Arc::clone(&live.line);
-        let mut attempt = Attempt::new(&self.0, Some((index, live)));
-        let answer = match &mut attempt.over {
-            Some((_, live)) if asking => request.asking(&mut live.connection).await,
-            Some((_, live)) => request.over(&mut live.connection).await,
+        let mut attempt = Attempt::over(&self.0, began, index, live);
+        let answer = match attempt.connection() {
+            Some(connection) if asking => Box::pin(request.asking(connection)).await,
+            Some(connection) => request.over(connection).await,
             None => unreachable!("the attempt has the connection"),
         };
-        attempt.done = true;
-        over.answers.fetch_add(1, Ordering::Relaxed);
-        self.judged(answer, Some((index, &over)))
+        let over = attempt.answered();
+        self.judged(answer, over.as_ref().map(|(index, live)| (*index, &*live.line)))
     }
 
     /// Draws the conclusions about the server from what came back.
@@ -182,7 +190,6 @@ impl Endpoint {
         let inner = &*self.0;
         let error = match answer {
             Ok(value) => {
-                inner.breaker.succeeded();
                 return Ok(value);
             }
             Err(error) => error,
@@ -193,13 +200,10 @@ impl Endpoint {
             }
         };
         let change = match health(&error) {
-            Health::Serves => {
-                inner.breaker.succeeded();
-                Change::None
-            }
+            Health::Serves => Change::None,
             Health::Broken => {
                 broken();
-                inner.breaker.failed(|| failed("send", &inner.address, error.clone()))
+                inner.breaker.failed(inner.answered(), || failed("send", &inner.address, error.clone()))
             }
             Health::Unready => inner.breaker.trip(|| failed("send", &inner.address, error.clone())),
             Health::Elsewhere => {
@@ -208,7 +212,6 @@ impl Endpoint {
                     broken();
                 }
                 inner.trouble();
-                inner.breaker.succeeded();
                 Change::None
             }
         };
@@ -217,57 +220,52 @@ impl Endpoint {
     }
 
     /// There is no connection: dials the first.
-    async fn first(&self) -> Result<Live, Failed> {
-        let Some(link) = self.0.links().first() else {
+    async fn first(&self, pool: &Pool) -> Result<Live, Failed> {
+        let Some(link) = pool.links().first() else {
             return Err(Failed::NotSent(Error::new(ErrorKind::Unavailable, "connect")));
         };
-        let mut attempt = Attempt::new(&self.0, None);
+        let attempt = Attempt::new(&self.0);
         let dialled = link.dialled().await;
-        attempt.done = true;
-        dialled.map_err(|error| {
-            let change = self.0.breaker.trip(|| error.clone());
-            prober::after(&self.0, change);
-            Failed::NotSent(error)
-        })
+        let _no_connection = attempt.answered();
+        match dialled {
+            Ok(live) => {
+                pool.fill_up();
+                Ok(live)
+            }
+            Err(error) => {
+                let change = self.0.breaker.trip(|| error.clone());
+                prober::after(&self.0, change);
+                Err(Failed::NotSent(error))
+            }
+        }
     }
 }
 
 impl Inner {
     fn links(&self) -> &[Link] {
         match &self.transport {
-            Transport::Links(links) => links,
+            Transport::Pool(pool) => pool.links(),
             #[cfg(feature = "upstash")]
             Transport::Rest(_) => &[],
         }
     }
 
-    /// The next healthy connection in turn, else any. Now and then dials what is missing, behind the caller's back.
-    fn pick(&self) -> Option<(usize, Live)> {
-        let links = self.links();
-        if let [only] = links {
-            return only.current().map(|live| (0, live));
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// A time as connections count it.
+    pub(super) fn micros(&self, at: Instant) -> u64 {
+        match &self.transport {
+            Transport::Pool(pool) => pool.micros(at),
+            #[cfg(feature = "upstash")]
+            Transport::Rest(_) => 0,
         }
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut doubtful = None;
-        let mut found = None;
-        for offset in 0..links.len() {
-            let index = (turn + offset) % links.len();
-            match links[index].current() {
-                Some(live) if live.line.is_suspect() => doubtful = Some((index, live)),
-                Some(live) => {
-                    found = Some((index, live));
-                    break;
-                }
-                None => {}
-            }
-        }
-        let picked = found.or(doubtful);
-        if picked.is_some() && turn.is_multiple_of(FILL_UP_EVERY) {
-            for link in links.iter().filter(|link| link.is_missing()) {
-                drop(link.dial());
-            }
-        }
-        picked
+    }
+
+    /// How many commands have been answered.
+    pub(super) fn answered(&self) -> u64 {
+        self.links().iter().map(|link| link.traffic().answered.load(Ordering::Relaxed)).sum()
     }
 
     /// Whoever knows which servers there are should look again.
@@ -282,7 +280,7 @@ impl Inner {
     }
 
     /// A command was given up, and nothing came over its connection meanwhile.
-    fn unanswered(self: &Arc<Self>, over: Option<(usize, &Line)>, waited: Duration) {
+    pub(super) fn unanswered(self: &Arc<Self>, over: Option<(usize, &Line)>, waited: Duration) {
         let silent = || {
             Error::new(ErrorKind::Timeout, "send")
                 .with("server", &self.address)
@@ -293,7 +291,7 @@ impl Inner {
             line.suspect.store(true, Ordering::Relaxed);
         }
         let change = if self.links().iter().any(Link::is_healthy) {
-            self.breaker.failed(silent)
+            self.breaker.failed(self.answered(), silent)
         } else {
             self.breaker.trip(silent)
         };
@@ -354,38 +352,4 @@ impl Inner {
 
 fn is_answer(answer: Option<&RedisResult<Value>>) -> bool {
     answer.is_some_and(|answer| answer.as_ref().err().is_none_or(|error| health(error) != Health::Broken))
-}
-
-/// A command on its way. One that is given up after a while without anything having come speaks against the server.
-struct Attempt<'a> {
-    endpoint: &'a Arc<Inner>,
-    over: Option<(usize, Live)>,
-    answers_before: u64,
-    began: Instant,
-    done: bool,
-}
-
-impl<'a> Attempt<'a> {
-    fn new(endpoint: &'a Arc<Inner>, over: Option<(usize, Live)>) -> Self {
-        let answers_before = answers(over.as_ref());
-        Self { endpoint, over, answers_before, began: clock::now(), done: false }
-    }
-}
-
-fn answers(over: Option<&(usize, Live)>) -> u64 {
-    over.map_or(0, |(_, live)| live.line.answers.load(Ordering::Relaxed))
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        let waited = clock::now() - self.began;
-        let telling = TELLING.min(self.endpoint.limits.command_timeout.mul_f64(0.9));
-        if waited >= telling && answers(self.over.as_ref()) == self.answers_before {
-            let over = self.over.as_ref().map(|(index, live)| (*index, &*live.line));
-            self.endpoint.unanswered(over, waited);
-        }
-    }
 }

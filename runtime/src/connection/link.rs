@@ -31,12 +31,31 @@ pub(super) struct Live {
 #[derive(Debug)]
 pub(super) struct Line {
     generation: u64,
-    /// How many answers have come: whoever waits in vain can tell whether anything came at all.
-    pub(super) answers: AtomicU64,
+    pub(super) traffic: Arc<Traffic>,
     /// Nothing came for a while; it is being checked, and others are preferred.
     pub(super) suspect: AtomicBool,
     /// Whether the server tells this connection of changes.
     pub(super) tracking: bool,
+}
+
+/// What has gone over a link, over all its connections.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    /// Commands that were begun.
+    pub(super) begun: AtomicU64,
+    /// Commands that were answered: whoever waits in vain can tell whether anything came at all.
+    pub(super) answered: AtomicU64,
+    /// Commands that were given up.
+    pub(super) given_up: AtomicU64,
+    /// When the last command was begun that has been answered, or the first after a pause; in microseconds.
+    pub(super) progress: AtomicU64,
+}
+
+impl Traffic {
+    pub(super) fn under_way(&self) -> u64 {
+        let ended = self.answered.load(Ordering::Acquire) + self.given_up.load(Ordering::Acquire);
+        self.begun.load(Ordering::Acquire).saturating_sub(ended)
+    }
 }
 
 impl Line {
@@ -59,6 +78,7 @@ struct Shared {
     current: ArcSwapOption<Live>,
     dialing: Mutex<Dialing>,
     generation: AtomicU64,
+    traffic: Arc<Traffic>,
     place: Arc<Place>,
 }
 
@@ -79,8 +99,13 @@ impl Link {
             current: ArcSwapOption::empty(),
             dialing: Mutex::default(),
             generation: AtomicU64::new(0),
+            traffic: Arc::default(),
             place,
         })))
+    }
+
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.0.traffic
     }
 
     /// The connection, if there is one.
@@ -215,7 +240,12 @@ impl Shared {
         if self.role == Role::Primary {
             self.place.met(greeting.run_id(), &self.address);
         }
-        let line = Line { generation, answers: AtomicU64::new(0), suspect: AtomicBool::new(false), tracking };
+        let line = Line {
+            generation,
+            traffic: Arc::clone(&self.traffic),
+            suspect: AtomicBool::new(false),
+            tracking,
+        };
         Ok(Live { connection, line: Arc::new(line) })
     }
 

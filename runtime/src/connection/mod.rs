@@ -4,6 +4,7 @@
 //! `topology/` knows which servers there are and chooses one, `endpoint` is one server with its connections and its
 //! breaker, `link` is one connection.
 
+mod attempt;
 mod breaker;
 mod client;
 mod commands;
@@ -15,6 +16,7 @@ mod greeting;
 mod health;
 mod link;
 mod place;
+mod pool;
 mod prober;
 mod request;
 #[cfg(feature = "upstash")]
@@ -40,7 +42,7 @@ pub(crate) use topology::slot_of;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
@@ -89,7 +91,6 @@ struct Shared {
     topology: Topology,
     /// No new commands.
     closed: AtomicBool,
-    under_way: AtomicUsize,
     /// Until when replicas are not read, in this process's time.
     fresh_until: std::sync::Mutex<Option<Instant>>,
 }
@@ -119,7 +120,6 @@ impl Connection {
             database,
             topology: config.topology,
             closed: AtomicBool::new(false),
-            under_way: AtomicUsize::new(0),
             fresh_until: std::sync::Mutex::default(),
         })))
     }
@@ -177,7 +177,7 @@ impl Connection {
     /// How often servers have gone down so far: another number means another outage.
     pub(crate) fn outages(&self) -> u64 {
         let (primaries, _) = self.0.servers.known();
-        primaries.iter().map(|primary| primary.status().breaker.opened).sum()
+        primaries.iter().map(Endpoint::opened).sum()
     }
 
     pub(crate) fn topology_name(&self) -> &'static str {
@@ -234,10 +234,14 @@ impl Connection {
         route: Route<'_>,
         request: Request<'_>,
     ) -> Result<Value> {
-        let _under_way = self.enter(operation)?;
+        self.open(operation)?;
         let limit = self.0.limits.command_timeout;
-        let sent = async { self.deliver(route, request).await.map_err(|failed| failed.during(operation)) };
-        in_time(operation, limit, sent).await
+        // Pinned here, so that it is not moved into the timer: this is on the way of every command.
+        let sent = std::pin::pin!(self.deliver(route, request));
+        match clock::within(limit, sent).await {
+            Some(answer) => answer.map_err(|failed| failed.during(operation)),
+            None => Err(out_of_time(operation, limit)),
+        }
     }
 
     /// Chooses a server and sends, again where that is safe and may help.
@@ -245,11 +249,16 @@ impl Connection {
         let (mut repetitions, mut redirects) = (0, 0);
         let mut asked_for: Option<Endpoint> = None;
         loop {
-            let (endpoint, asking) = match asked_for.take() {
-                Some(endpoint) => (endpoint, true),
-                None => (self.choose(route).await.map_err(Failed::NotSent)?, false),
+            let sent = match (asked_for.take(), &self.0.servers) {
+                (Some(endpoint), _) => endpoint.send(request, route.server, true).await,
+                // The common case, without a look-up.
+                (None, Servers::Single(endpoint)) => endpoint.send(request, route.server, false).await,
+                (None, _) => {
+                    let endpoint = Box::pin(self.choose(route)).await.map_err(Failed::NotSent)?;
+                    endpoint.send(request, route.server, false).await
+                }
             };
-            let failed = match endpoint.send(request, route.server, asking).await {
+            let failed = match sent {
                 Ok(value) => return Ok(value),
                 Err(failed) => failed,
             };
@@ -309,22 +318,20 @@ impl Connection {
         Ok(nodes.into_iter().map(|endpoint| Node { endpoint, limit }).collect())
     }
 
-    fn enter(&self, operation: &'static str) -> Result<UnderWay<'_>> {
-        // Counted before it is looked, so that a shutdown that sees no command under way has refused all later ones.
-        self.0.under_way.fetch_add(1, Ordering::AcqRel);
-        let under_way = UnderWay(&self.0);
+    fn open(&self, operation: &'static str) -> Result<()> {
         if self.0.closed.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Unavailable, operation).with("fault", "shut down"));
         }
-        Ok(under_way)
+        Ok(())
     }
 
     /// Takes no more commands, and waits for those under way; how many were still under way at the end.
-    pub(crate) async fn close(&self, limit: Duration) -> usize {
+    pub(crate) async fn close(&self, limit: Duration) -> u64 {
         self.0.closed.store(true, Ordering::Release);
         let deadline = clock::now() + limit;
         loop {
-            let under_way = self.0.under_way.load(Ordering::Acquire);
+            let (primaries, replicas) = self.0.servers.known();
+            let under_way = primaries.iter().chain(&replicas).map(Endpoint::under_way).sum();
             if under_way == 0 || clock::now() >= deadline {
                 return under_way;
             }
@@ -350,23 +357,16 @@ impl Node {
     }
 }
 
-/// A command under way.
-struct UnderWay<'a>(&'a Shared);
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 async fn in_time<T>(
     operation: &'static str,
     limit: Duration,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    clock::within(limit, work).await.unwrap_or_else(|| {
-        Err(Error::new(ErrorKind::Timeout, operation).with("limit", format_args!("{limit:?}")))
-    })
+    clock::within(limit, work).await.unwrap_or_else(|| Err(out_of_time(operation, limit)))
+}
+
+fn out_of_time(operation: &'static str, limit: Duration) -> Error {
+    Error::new(ErrorKind::Timeout, operation).with("limit", format_args!("{limit:?}"))
 }
 
 impl fmt::Debug for Connection {

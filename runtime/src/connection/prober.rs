@@ -39,7 +39,7 @@ pub(super) fn ensure(endpoint: &Arc<Inner>) {
             }
             endpoint.breaker.half_open();
             match endpoint.probe().await {
-                Ok(()) => return endpoint.breaker.close(),
+                Ok(()) => return endpoint.breaker.close(endpoint.answered()),
                 Err(error) => endpoint.breaker.reopen(error),
             }
         }

@@ -18,7 +18,7 @@ pub struct Leftovers {
     /// Invalidations that the server was not told. Entries stay as they are until their `ttl`.
     pub invalidations: usize,
     /// Commands that had not been answered. They may or may not have run.
-    pub commands: usize,
+    pub commands: u64,
 }
 
 /// How often it is looked whether what is waited for has ended.

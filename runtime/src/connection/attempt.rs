@@ -1,0 +1,64 @@
+//! A command on its way. One that is given up after a while without anything having come speaks against the server.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::endpoint::Inner;
+use super::link::Live;
+use crate::clock::{self, Instant};
+
+/// A command that was given up sooner than this says nothing about the server: its caller was dropped.
+const TELLING: Duration = Duration::from_millis(250);
+
+pub(super) struct Attempt<'a> {
+    endpoint: &'a Arc<Inner>,
+    /// `None` for a dial, or over REST.
+    over: Option<(usize, Live)>,
+    began: Instant,
+    answered_before: u64,
+    done: bool,
+}
+
+impl<'a> Attempt<'a> {
+    /// A dial, or a request that needs no connection.
+    pub(super) fn new(endpoint: &'a Arc<Inner>) -> Self {
+        Self { endpoint, over: None, began: clock::now(), answered_before: 0, done: false }
+    }
+
+    pub(super) fn over(endpoint: &'a Arc<Inner>, began: Instant, index: usize, live: Live) -> Self {
+        let answered_before = live.line.traffic.begin(endpoint.micros(began));
+        Self { endpoint, over: Some((index, live)), began, answered_before, done: false }
+    }
+
+    pub(super) fn connection(&mut self) -> Option<&mut redis::aio::MultiplexedConnection> {
+        self.over.as_mut().map(|(_, live)| &mut live.connection)
+    }
+
+    /// Something came; over which connection.
+    pub(super) fn answered(mut self) -> Option<(usize, Live)> {
+        self.done = true;
+        if let Some((_, live)) = &self.over {
+            live.line.traffic.answer(self.endpoint.micros(self.began));
+        }
+        self.over.take()
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let waited = clock::now() - self.began;
+        let telling = TELLING.min(self.endpoint.limits().command_timeout.mul_f64(0.9));
+        let answered = self.over.as_ref().map_or(0, |(_, live)| {
+            live.line.traffic.given_up.fetch_add(1, Ordering::Release);
+            live.line.traffic.answered.load(Ordering::Relaxed)
+        });
+        if waited >= telling && answered == self.answered_before {
+            let over = self.over.as_ref().map(|(index, live)| (*index, &*live.line));
+            self.endpoint.unanswered(over, waited);
+        }
+    }
+}
