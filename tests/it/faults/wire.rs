@@ -1,0 +1,214 @@
+//! What networks and processes do: kill, stop, refuse, delay, swallow, hold, cut, answer garbage.
+
+use std::time::Duration;
+
+use super::witness::{AT_ONCE, COMMAND, HEALED, LOOK_UP, Seen, Witness, at};
+use crate::support::proxy::Mode;
+use crate::support::{Proxy, RedisServer};
+
+/// The time-out of a dial whose bytes were swallowed, and of whoever waits for it.
+const CONNECT: Duration = Duration::from_secs(2);
+
+async fn behind_a_proxy() -> (RedisServer, Proxy, Witness) {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port()).await;
+    let witness = Witness::at(&proxy.url());
+    witness.works().await;
+    (server, proxy, witness)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_and_restarted() {
+    let mut server = RedisServer::start();
+    let witness = Witness::at(&server.url());
+    witness.works().await;
+    server.kill();
+    // The connections are closed, and the next ones refused: nobody waits.
+    witness.look().await.fails_within("killed", AT_ONCE);
+    witness.look().await.again("killed, then", AT_ONCE);
+    server.restart();
+    witness.heals("killed", HEALED).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopped_and_continued() {
+    let server = RedisServer::start();
+    let witness = Witness::at(&server.url());
+    witness.works().await;
+    server.signal("STOP");
+    witness.look().await.fails_within("stopped", COMMAND);
+    witness.look().await.again("stopped, then", AT_ONCE);
+    server.signal("CONT");
+    witness.heals("stopped", HEALED).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_from_the_start() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port()).await;
+    proxy.set(Mode::Refuse);
+    let witness = Witness::at(&proxy.url());
+    witness.look().await.fails_within("refused", AT_ONCE);
+    witness.look().await.again("refused, then", AT_ONCE);
+    proxy.set(Mode::Pass);
+    witness.heals("refused", HEALED).await;
+}
+
+/// Late is not down: nothing trips.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_by_two_hundred_milliseconds() {
+    let (_server, proxy, witness) = behind_a_proxy().await;
+    // Either direction, so a round trip takes 200 ms.
+    proxy.set(Mode::Delay(Duration::from_millis(100)));
+    for _ in 0..3 {
+        // A lock is taken and given back, and a cached function looks up once.
+        witness.look().await.works_within("slow", Duration::from_millis(450));
+    }
+    for service in witness.all() {
+        let breaker = service.breaker().await;
+        assert_eq!((breaker.opened, breaker.failures), (0, 0), "nothing trips");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_dial_is_no_fault_either() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port()).await;
+    proxy.set(Mode::Delay(Duration::from_millis(100)));
+    let witness = Witness::at(&proxy.url());
+    let seen = witness.look().await;
+    assert!(seen.invalidated.0.is_ok() && seen.locked.0.is_ok() && seen.set.0.is_ok(), "{seen:?}");
+    witness.heals("slow dial", HEALED).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_black_hole_both_ways() {
+    let (_server, proxy, witness) = behind_a_proxy().await;
+    proxy.set(Mode::Hold);
+    witness.look().await.fails_within("black hole", COMMAND);
+    witness.look().await.again("black hole, then", AT_ONCE);
+    proxy.set(Mode::Pass);
+    witness.heals("black hole", HEALED).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swallowed_requests() {
+    swallowed("swallowed requests", Mode::SwallowRequests).await;
+}
+
+/// What was asked for is done, and nobody learns of it: neither may be taken for granted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swallowed_answers() {
+    swallowed("swallowed answers", Mode::SwallowAnswers).await;
+}
+
+async fn swallowed(name: &str, mode: Mode) {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port()).await;
+    let witness = Witness::with(|| at(&proxy.url()).connect_timeout(CONNECT));
+    witness.works().await;
+    proxy.set(mode);
+    witness.look().await.fails_within(name, COMMAND);
+    witness.look().await.again(name, AT_ONCE);
+    // No stream goes on behind a gap.
+    proxy.cut();
+    proxy.set(Mode::Pass);
+    witness.heals(name, CONNECT + HEALED).await;
+}
+
+/// Reset in the middle of nothing: what may be repeated is, and the rest works at the next call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_reset_between_calls() {
+    let (_server, proxy, witness) = behind_a_proxy().await;
+    for _ in 0..5 {
+        proxy.cut();
+        let seen = witness.look().await;
+        assert!(seen.got.0.is_ok(), "reading is repeated: {seen:?}");
+        assert!(seen.cached.1 < AT_ONCE * 3, "{seen:?}");
+        witness.heals("cut", HEALED).await;
+    }
+}
+
+/// The server accepts and never answers, so that the dial itself hangs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_from_the_start() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port()).await;
+    proxy.set(Mode::Hold);
+    let witness = Witness::at(&proxy.url());
+    witness.look().await.fails_within("silent from the start", COMMAND);
+    witness.look().await.again("silent from the start, then", AT_ONCE);
+    proxy.set(Mode::Pass);
+    witness.heals("silent from the start", HEALED).await;
+}
+
+/// The handshake is lost, so that the dial ends at its own limit and the next one succeeds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_swallowed_handshake() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port()).await;
+    proxy.set(Mode::SwallowAnswers);
+    let witness = Witness::with(|| at(&proxy.url()).connect_timeout(CONNECT));
+    witness.look().await.fails_within("swallowed handshake", COMMAND);
+    proxy.set(Mode::Pass);
+    witness.heals("swallowed handshake", CONNECT + HEALED).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_on_the_wire() {
+    let (_server, proxy, witness) = behind_a_proxy().await;
+    proxy.set(Mode::Garbage);
+    witness.look().await.fails_within("garbage", COMMAND);
+    witness.look().await.again("garbage, then", COMMAND);
+    proxy.set(Mode::Pass);
+    witness.heals("garbage", HEALED).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_from_the_start() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port()).await;
+    proxy.set(Mode::Garbage);
+    let witness = Witness::at(&proxy.url());
+    witness.look().await.fails_within("garbage from the start", COMMAND);
+    proxy.set(Mode::Pass);
+    witness.heals("garbage from the start", HEALED).await;
+}
+
+/// All connections of a pool fall silent, though new ones would work: a firewall that forgot them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_that_falls_silent() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port()).await;
+    let witness = Witness::with(|| at(&proxy.url()).pool_size(5));
+    witness.works().await;
+    for service in witness.all() {
+        // Missing connections are dialled now and then.
+        super::witness::again(HEALED, async || {
+            service.get().await.expect("the server is up");
+            service.cache.health().await.servers[0].connections == 5
+        })
+        .await;
+    }
+    proxy.silence();
+    witness.look().await.fails_within("pool fell silent", COMMAND);
+    // A command's limit for each of the five, then a probe.
+    witness.heals("pool fell silent", HEALED).await;
+}
+
+impl Seen {
+    /// The second look: what was computed meanwhile answers, and the rest fails by then.
+    fn again(&self, name: &str, within: Duration) {
+        assert!(self.cached.1 < within.min(LOOK_UP), "{name}: {:?}", self.cached);
+        assert!(
+            self.invalidated.0.is_err()
+                && self.locked.0.is_err()
+                && self.set.0.is_err()
+                && self.got.0.is_err(),
+            "{name}: {self:?}"
+        );
+        for took in [self.invalidated.1, self.locked.1, self.set.1, self.got.1] {
+            assert!(took < within, "{name}: {took:?}");
+        }
+    }
+}
