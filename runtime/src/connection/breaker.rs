@@ -122,6 +122,11 @@ impl Breaker {
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Commands that were answered in this window.
+    pub(super) fn answered(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed).saturating_sub(self.failures.load(Ordering::Relaxed))
+    }
+
     /// A command failed in a way that speaks against the server. Opens when there are too many.
     pub(super) fn failed(&self, cause: impl FnOnce() -> Error) -> Change {
         let now = clock::now();

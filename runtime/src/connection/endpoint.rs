@@ -367,13 +367,17 @@ struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     fn new(endpoint: &'a Arc<Inner>, over: Option<(usize, Live)>) -> Self {
-        let answers_before = answers(over.as_ref());
+        let answers_before = answers(endpoint, over.as_ref());
         Self { endpoint, over, answers_before, began: clock::now(), done: false }
     }
 }
 
-fn answers(over: Option<&(usize, Live)>) -> u64 {
-    over.map_or(0, |(_, live)| live.line.answers.load(Ordering::Relaxed))
+/// Over REST requests do not wait for one another, so any answer shows that the server is there.
+fn answers(endpoint: &Inner, over: Option<&(usize, Live)>) -> u64 {
+    match over {
+        Some((_, live)) => live.line.answers.load(Ordering::Relaxed),
+        None => endpoint.breaker.answered().into(),
+    }
 }
 
 impl Drop for Attempt<'_> {
@@ -383,7 +387,7 @@ impl Drop for Attempt<'_> {
         }
         let waited = clock::now() - self.began;
         let telling = TELLING.min(self.endpoint.limits.command_timeout.mul_f64(0.9));
-        if waited >= telling && answers(self.over.as_ref()) == self.answers_before {
+        if waited >= telling && answers(self.endpoint, self.over.as_ref()) == self.answers_before {
             let over = self.over.as_ref().map(|(index, live)| (*index, &*live.line));
             self.endpoint.unanswered(over, waited);
         }
