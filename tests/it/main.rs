@@ -14,6 +14,7 @@ mod stampede;
 mod support;
 mod telemetry;
 mod tidy;
+mod tls;
 mod topologies;
 mod torture;
 mod upstash;
