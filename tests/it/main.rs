@@ -15,6 +15,7 @@ mod stampede;
 mod support;
 mod telemetry;
 mod tidy;
+mod tls;
 mod topologies;
 mod torture;
 mod upstash;

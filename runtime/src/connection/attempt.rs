@@ -23,7 +23,7 @@ pub(super) struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     /// A dial, or a request that needs no connection.
     pub(super) fn new(endpoint: &'a Arc<Inner>) -> Self {
-        Self { endpoint, over: None, began: clock::now(), answered_before: 0, done: false }
+        Self { endpoint, over: None, began: clock::now(), answered_before: endpoint.answered(), done: false }
     }
 
     pub(super) fn over(endpoint: &'a Arc<Inner>, began: Instant, index: usize, live: Live) -> Self {
@@ -52,10 +52,14 @@ impl Drop for Attempt<'_> {
         }
         let waited = clock::now() - self.began;
         let telling = TELLING.min(self.endpoint.limits().command_timeout.mul_f64(0.9));
-        let answered = self.over.as_ref().map_or(0, |(_, live)| {
-            live.line.traffic.given_up.fetch_add(1, Ordering::Release);
-            live.line.traffic.answered.load(Ordering::Relaxed)
-        });
+        let answered = match &self.over {
+            Some((_, live)) => {
+                live.line.traffic.given_up.fetch_add(1, Ordering::Release);
+                live.line.traffic.answered.load(Ordering::Relaxed)
+            }
+            // Requests over REST do not wait for one another: any answer shows that the server is there.
+            None => self.endpoint.answered(),
+        };
         if waited >= telling && answered == self.answered_before {
             let over = self.over.as_ref().map(|(index, live)| (*index, &*live.line));
             self.endpoint.unanswered(over, waited);

@@ -1,6 +1,8 @@
 //! One server: several connections to it, used in turn, behind one circuit breaker.
 
 use std::sync::Arc;
+#[cfg(feature = "upstash")]
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -36,6 +38,9 @@ pub(super) struct Inner {
     place: Arc<Place>,
     pub(super) breaker: Breaker,
     pub(super) probing: AtomicBool,
+    /// Requests that were answered without a connection that counts them.
+    #[cfg(feature = "upstash")]
+    answered_over_rest: AtomicU64,
 }
 
 /// How commands get to the server.
@@ -79,6 +84,8 @@ impl Endpoint {
             transport,
             place,
             probing: AtomicBool::new(false),
+            #[cfg(feature = "upstash")]
+            answered_over_rest: AtomicU64::new(0),
         }))
     }
 
@@ -161,6 +168,7 @@ impl Endpoint {
             Transport::Rest(rest) => {
                 let attempt = Attempt::new(&self.0);
                 let answer = Box::pin(request.over_rest(rest)).await;
+                inner.answered_over_rest.fetch_add(1, Ordering::Relaxed);
                 let _no_connection = attempt.answered();
                 return self.judged(answer, None);
             }
@@ -265,6 +273,10 @@ impl Inner {
 
     /// How many commands have been answered.
     pub(super) fn answered(&self) -> u64 {
+        #[cfg(feature = "upstash")]
+        if matches!(self.transport, Transport::Rest(_)) {
+            return self.answered_over_rest.load(Ordering::Relaxed);
+        }
         self.links().iter().map(|link| link.traffic().answered.load(Ordering::Relaxed)).sum()
     }
 

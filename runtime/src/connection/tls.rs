@@ -3,6 +3,8 @@
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 
+#[cfg(feature = "tls")]
+use redis::ConnectionAddr;
 use redis::{Client, ConnectionInfo};
 
 use super::failure::failed;
@@ -36,7 +38,9 @@ impl Tls {
     pub(super) fn client(&self, info: ConnectionInfo, address: &str) -> Result<Client> {
         // The client panics where no provider is installed; another one that the application chose is kept.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        match &self.certificates {
+        let is_secure = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        // Servers without TLS may stand beside those with it, and the client refuses certificates for them.
+        match self.certificates.as_ref().filter(|_| is_secure) {
             Some(certificates) => Client::build_with_tls(info, (**certificates).clone()),
             None => Client::open(info),
         }

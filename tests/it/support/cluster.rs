@@ -30,9 +30,11 @@ impl Cluster {
             node.query(&["CLUSTER", "MEET", "127.0.0.1", &first]).expect("a fresh node");
         }
         for (index, node) in cluster.nodes[..masters].iter().enumerate() {
-            let (first, last) = (index * SLOTS / masters, (index + 1) * SLOTS / masters - 1);
-            let range = ["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()];
-            node.query(&range).expect("free slots");
+            let own = index * SLOTS / masters..(index + 1) * SLOTS / masters;
+            // One by one, since `ADDSLOTSRANGE` is not in Redis 6.2.
+            let slots: Vec<String> = own.map(|slot| slot.to_string()).collect();
+            let words = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str));
+            node.query(&words.collect::<Vec<_>>()).expect("free slots");
         }
         cluster
             .until("every node knows the others", |node| {

@@ -7,6 +7,7 @@ pub(crate) mod proxy;
 pub(crate) mod redis_server;
 pub(crate) mod replicated;
 pub(crate) mod sentinel;
+pub(crate) mod tls;
 pub(crate) mod upstash;
 
 use std::time::{Duration, Instant};
