@@ -1,6 +1,8 @@
 //! Servers change places: a primary dies and another is promoted, slots move, replicas fall behind, old snapshots come
 //! back. What callers see meanwhile, for how long, and that no old value survives it.
 
+mod cluster;
+mod migration;
 mod sentinel;
 
 use std::sync::Arc;
