@@ -3,6 +3,7 @@
 mod auto_traits;
 mod cache_invalidate;
 mod cached;
+mod failover;
 mod faults;
 mod global;
 mod keys;

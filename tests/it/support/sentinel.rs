@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::proxy::Proxy;
 use super::redis_server::{RedisServer, binary, free_port};
-use super::replicated::{follow, until_in_step};
+use super::replicated::{Replicated, follow, until_in_step};
 
 /// What the sentinels call the primary.
 pub(crate) const MASTER: &str = "the-primary";
@@ -14,6 +15,8 @@ pub(crate) const MASTER: &str = "the-primary";
 #[derive(Debug)]
 pub(crate) struct Sentinels {
     pub(crate) servers: Vec<RedisServer>,
+    /// Between each replica and the primary, where replication can be held back.
+    pub(crate) links: Vec<Proxy>,
     sentinels: Vec<SentinelServer>,
 }
 
@@ -35,8 +38,22 @@ impl Sentinels {
         for replica in &servers[1..] {
             until_in_step(replica).await;
         }
-        let sentinels = (0..3).map(|_| SentinelServer::start(servers[0].port())).collect();
-        let started = Self { servers, sentinels };
+        Self::watching(servers, Vec::new(), Duration::from_secs(2)).await
+    }
+
+    /// The same with replicas that follow through proxies, so that one is promoted that has not seen everything.
+    pub(crate) async fn start_held_back(replicas: usize) -> Self {
+        let Replicated { primary, replicas, links } = Replicated::start(replicas).await;
+        let servers = std::iter::once(primary).chain(replicas).collect();
+        // A replica that follows something unknown is put right by the sentinels after that time.
+        Self::watching(servers, links, Duration::from_secs(20)).await
+    }
+
+    async fn watching(servers: Vec<RedisServer>, links: Vec<Proxy>, failover_timeout: Duration) -> Self {
+        let replicas = servers.len() - 1;
+        let sentinels =
+            (0..3).map(|_| SentinelServer::start(servers[0].port(), failover_timeout)).collect();
+        let started = Self { servers, links, sentinels };
         let deadline = Instant::now() + Duration::from_secs(20);
         while !started.know_each_other(replicas) {
             assert!(Instant::now() < deadline, "the sentinels do not find each other");
@@ -65,10 +82,18 @@ impl Sentinels {
         answer.get(1)?.parse().ok()
     }
 
-    /// The server that the sentinels name.
-    pub(crate) fn primary(&mut self) -> &mut RedisServer {
-        let port = self.primary_port().expect("a sentinel answers");
-        self.servers.iter_mut().find(|server| server.port() == port).expect("one of ours")
+    /// Asks for another primary while the present one is well.
+    pub(crate) fn fail_over(&self) {
+        let _: redis::Value =
+            self.sentinels[0].query(&["SENTINEL", "FAILOVER", MASTER]).expect("there is a replica to promote");
+    }
+
+    /// `kill -9` to every sentinel.
+    pub(crate) fn kill_sentinels(&mut self) {
+        for sentinel in &mut self.sentinels {
+            sentinel.process.kill().expect("it runs");
+            sentinel.process.wait().expect("it was started here");
+        }
     }
 
     /// Waits until the sentinels name another server than that one, and it says itself that it is a primary.
@@ -87,14 +112,15 @@ impl Sentinels {
 }
 
 impl SentinelServer {
-    fn start(primary: u16) -> Self {
+    fn start(primary: u16, failover_timeout: Duration) -> Self {
         let (port, directory) =
             (free_port(), TempDir::with_prefix("keylatch-sentinel").expect("a directory"));
         let config = directory.path().join("sentinel.conf");
         let text = format!(
             "port {port}\nbind 127.0.0.1\nsentinel monitor {MASTER} 127.0.0.1 {primary} 2\n\
-             sentinel down-after-milliseconds {MASTER} 500\nsentinel failover-timeout {MASTER} 2000\n\
-             sentinel parallel-syncs {MASTER} 2\n"
+             sentinel down-after-milliseconds {MASTER} 500\nsentinel failover-timeout {MASTER} {}\n\
+             sentinel parallel-syncs {MASTER} 2\n",
+            failover_timeout.as_millis()
         );
         std::fs::write(&config, text).expect("the directory is ours");
         let process = Command::new(binary())

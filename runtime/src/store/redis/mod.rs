@@ -19,7 +19,7 @@ use crate::key::{FullPattern, Key, entry_of, stamp_of};
 use crate::script::{Lua, Scripts};
 use crate::store::Lease;
 
-use answer::{bulks, unexpected, wire};
+use answer::{bulks, is_code, unexpected, wire};
 use capture::Captures;
 use merge::Merger;
 use spread::mget;
@@ -92,10 +92,30 @@ impl RedisStore {
     ) -> Result<Value> {
         let route = Route { key: keys.first().map(|key| key.as_bytes()), server: Server::Any, repeat };
         match self.connection.command(operation, route, &lua.by_hash(keys, args)).await {
-            Err(error) if is_noscript(&error) => {
+            Err(error) if is_code(&error, "NOSCRIPT") => {
                 self.connection.command(operation, route, &lua.by_source(keys, args)).await
             }
             answer => answer,
+        }
+    }
+
+    /// A script that does the same to every key: one answer, or one for each key while they are on different nodes.
+    async fn each_script(
+        &self,
+        operation: &'static str,
+        lua: &Lua,
+        keys: &[&Key],
+        args: &[&[u8]],
+    ) -> Result<Vec<Value>> {
+        match self.script(operation, Repeat::Safe, lua, keys, args).await {
+            Err(error) if spread::are_apart(&error, keys) => {
+                let mut answers = Vec::with_capacity(keys.len());
+                for key in keys {
+                    answers.push(self.script(operation, Repeat::Safe, lua, &[*key], args).await?);
+                }
+                Ok(answers)
+            }
+            answer => Ok(vec![answer?]),
         }
     }
 
@@ -249,9 +269,8 @@ impl Store for RedisStore {
         }
         self.connection.changed();
         let groups = spread::groups(&self.connection, keys);
-        let sent = groups
-            .iter()
-            .map(|group| self.script("invalidate", Repeat::Safe, &self.scripts.invalidate, &group.keys, &[]));
+        let (operation, lua) = ("invalidate", &self.scripts.invalidate);
+        let sent = groups.iter().map(|group| self.each_script(operation, lua, &group.keys, &[]));
         try_join_all(sent).await.map(drop)
     }
 
@@ -263,12 +282,19 @@ impl Store for RedisStore {
         let groups = spread::groups(&self.connection, keys);
         let groups: Vec<_> = groups.into_iter().filter(|group| !group.keys.is_empty()).collect();
         let sent = groups.iter().map(|group| async {
-            match self.script("hold", Repeat::Safe, &self.scripts.hold, &group.keys, &args).await? {
-                Value::Array(overlaps) if overlaps.len() == group.keys.len() => Ok(overlaps
-                    .into_iter()
-                    .map(|held| if held == Value::Int(0) { Overlap::First } else { Overlap::Overlapping })
-                    .collect::<Vec<_>>()),
-                other => Err(unexpected("hold", &other)),
+            let answers = self.each_script("hold", &self.scripts.hold, &group.keys, &args).await?;
+            let mut overlaps = Vec::with_capacity(group.keys.len());
+            for answer in answers {
+                let Value::Array(counts) = answer else { return Err(unexpected("hold", &answer)) };
+                overlaps.extend(counts.iter().map(|count| match count {
+                    Value::Int(0) => Overlap::First,
+                    _ => Overlap::Overlapping,
+                }));
+            }
+            if overlaps.len() == group.keys.len() {
+                Ok(overlaps)
+            } else {
+                Err(unexpected("hold", &Value::Array(Vec::new())))
             }
         });
         let overlaps = try_join_all(sent).await?;
@@ -325,11 +351,6 @@ impl Store for RedisStore {
 
 fn scanned(answer: Value) -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
     redis::from_redis_value(answer).map_err(|error| Error::new(ErrorKind::Protocol, "scan").because(error))
-}
-
-fn is_noscript(error: &Error) -> bool {
-    error.kind() == ErrorKind::Refused
-        && error.context().any(|(name, value)| name == "code" && value == "NOSCRIPT")
 }
 
 /// Redis refuses a life of 0 ms.

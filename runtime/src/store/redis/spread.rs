@@ -6,10 +6,10 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use redis::{Cmd, Value};
 
-use super::answer::{bulks, unexpected};
+use super::answer::{bulks, is_code, unexpected};
 use crate::connection::{Connection, Repeat, Route, Server, slot_of};
-use crate::error::Result;
-use crate::key::Key;
+use crate::error::{Error, Result};
+use crate::key::{Key, entry_of};
 
 /// Keys of one slot, and where each stands among those that were asked for.
 pub(super) struct Group<'a> {
@@ -58,7 +58,34 @@ pub(super) async fn read(
     Ok(in_order(&groups, answers))
 }
 
+/// Whether some of a command's keys have moved to another node and some have not, as while their slot is on its way: that
+/// may be so for hours, and each of them alone can be reached.
+pub(super) fn are_apart(error: &Error, keys: &[&Key]) -> bool {
+    keys.len() > 1 && is_code(error, "TRYAGAIN")
+}
+
 async fn read_group(connection: &Connection, server: Server, keys: &[&Key]) -> Result<Vec<Option<Bytes>>> {
+    match read_together(connection, server, keys).await {
+        Err(error) if are_apart(&error, keys) => {
+            let mut values = vec![None; keys.len()];
+            // An entry must be no older than its stamp.
+            let is_stamp = |key: &Key| entry_of(key.as_bytes()) != key.as_bytes();
+            for stamps in [true, false] {
+                for (value, key) in values.iter_mut().zip(keys).filter(|(_, key)| is_stamp(key) == stamps) {
+                    *value = read_together(connection, server, &[key]).await?.pop().flatten();
+                }
+            }
+            Ok(values)
+        }
+        values => values,
+    }
+}
+
+async fn read_together(
+    connection: &Connection,
+    server: Server,
+    keys: &[&Key],
+) -> Result<Vec<Option<Bytes>>> {
     let Some(first) = keys.first() else { return Ok(Vec::new()) };
     let route = Route::to(first, server, Repeat::Safe);
     match connection.command("read", route, &mget(keys)).await? {

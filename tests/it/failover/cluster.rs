@@ -1,0 +1,171 @@
+//! A cluster: each master dies in turn and comes back, and replicas take over on request, while callers go on.
+
+use std::time::{Duration, Instant};
+
+use keylatch::{CachedCall, Keylatch, redis};
+
+use super::{Data, LOOK_UP, PATIENCE, Process, Readers, SLACK, entry, made};
+use crate::support::cluster::Cluster;
+
+pub(super) fn on(cluster: &Cluster) -> keylatch::Builder {
+    Keylatch::builder().cluster(cluster.addresses())
+}
+
+/// What every entry depends on, besides what is its own.
+const SHARED: [&str; 2] = ["test#all", "test#function:it::failover::entry"];
+
+/// The slot of a key, as the servers say.
+pub(super) fn slot_of(cluster: &Cluster, key: &str) -> u16 {
+    let running = cluster.nodes.iter().find(|node| node.is_running()).expect("one runs");
+    redis::from_redis_value(running.query(&["CLUSTER", "KEYSLOT", key]).expect("it answers")).expect("a slot")
+}
+
+pub(super) fn owner(cluster: &Cluster, key: &str) -> usize {
+    cluster.owner(slot_of(cluster, key)).expect("the slots are all owned")
+}
+
+/// The ids for which a call needs nothing of that node.
+fn away_from(cluster: &Cluster, node: usize, ids: std::ops::Range<usize>) -> Vec<usize> {
+    if SHARED.iter().any(|key| owner(cluster, key) == node) {
+        return Vec::new();
+    }
+    let away = |key: String| owner(cluster, &key) != node;
+    ids.filter(|id| away(format!("test:entry:{id}")) && away(format!("test#tag:entry-tag:{id}"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_master_is_killed_in_turn_and_comes_back() {
+    let mut cluster = Cluster::start(3, true).await;
+    let data = Data::new();
+    let without_refuge = Process::new(on(&cluster).outage_memory_limit(0), &data);
+    let processes = [Process::new(on(&cluster), &data), without_refuge];
+    let mut spared = 0;
+    for node in 0..3 {
+        for node in &cluster.nodes {
+            // By default, all nodes refuse while one is missing, and nothing can be spared.
+            node.query(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]).expect("it answers");
+        }
+        processes[0].until_hits(0..30).await;
+        let away = away_from(&cluster, node, 0..30);
+        let slot = u16::try_from(node * 16_384 / 3 + 1).expect("a slot");
+        let readers = Readers::start(&processes, 0..30);
+        cluster.nodes[node].kill();
+        let killed = Instant::now();
+        // As long as nobody has taken over.
+        while cluster.owner(slot) == Some(node) {
+            for &id in &away {
+                assert!(processes[1].is_hit(id).await, "{id} needs nothing of node {node}");
+                spared += 1;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        cluster.until_owner_is_not(slot, node).await;
+        let taken_over = killed.elapsed();
+        processes[1].until_hits(0..30).await;
+        let hits = killed.elapsed();
+        for id in 0..30 {
+            data.write(id);
+            processes[0].until_invalidated(id).await;
+        }
+        processes[0].until_locked("lock").await;
+        let all = killed.elapsed();
+        cluster.nodes[node].restart();
+        cluster.until_healthy().await;
+        let seen = readers.stop().await;
+        assert!(seen.slowest < LOOK_UP * 2 + SLACK, "{seen:?}");
+        for process in &processes {
+            process.until_hits(0..30).await;
+            assert_eq!(process.stale(0..30).await, [] as [usize; 0]);
+        }
+        eprintln!(
+            "cluster, master {node} killed: slowest call {:?} of {}; taken over after {taken_over:?}, all hits after \
+             {hits:?}, locks and invalidations after {all:?}",
+            seen.slowest, seen.calls
+        );
+    }
+    assert!(spared > 0, "no call was spared, so nothing was shown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_takes_over_on_request() {
+    let cluster = Cluster::start(3, true).await;
+    let data = Data::new();
+    let processes = [Process::new(on(&cluster), &data), Process::new(on(&cluster), &data)];
+    processes[0].until_hits(0..30).await;
+    let readers = Readers::start(&processes, 0..30);
+    for node in 0..3 {
+        let slot = u16::try_from(node * 16_384 / 3 + 1).expect("a slot");
+        let began = Instant::now();
+        cluster.nodes[node + 3].query(&["CLUSTER", "FAILOVER"]).expect("it is a replica in step");
+        let mut refused = 0;
+        let mut longest = Duration::ZERO;
+        loop {
+            for id in 0..30 {
+                let version = data.write(id);
+                let asked = Instant::now();
+                match entry(&processes[0], id).invalidate().await {
+                    Ok(()) => assert!(entry(&processes[1], id).await >= version, "old after an invalidation"),
+                    Err(error) => {
+                        assert!(error.is_retryable(), "{error}");
+                        refused += 1;
+                    }
+                }
+                longest = longest.max(asked.elapsed());
+            }
+            if cluster.owner(slot) == Some(node + 3) {
+                break;
+            }
+            assert!(began.elapsed() < PATIENCE, "no failover");
+        }
+        processes[0].until_locked("lock").await;
+        for process in &processes {
+            process.until_hits(0..30).await;
+        }
+        eprintln!(
+            "CLUSTER FAILOVER of node {node}: {refused} invalidations refused, the longest of them {longest:?}, all \
+             well after {:?}",
+            began.elapsed()
+        );
+    }
+    let seen = readers.stop().await;
+    assert!(seen.slowest < LOOK_UP * 2 + SLACK, "{seen:?}");
+    for process in &processes {
+        process.until_hits(0..30).await;
+        assert_eq!(process.stale(0..30).await, [] as [usize; 0]);
+    }
+    eprintln!("slowest call {:?} of {}", seen.slowest, seen.calls);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_and_its_own_stamp_lie_in_one_slot() {
+    let cluster = Cluster::start(3, false).await;
+    let process = Process::new(on(&cluster), &Data::new());
+    for id in 0..20 {
+        made(&process, id).await;
+        let (key, stamp) = (format!("test:entry:{id}"), format!("{{test:entry:{id}}}#stamp"));
+        assert_eq!(slot_of(&cluster, &key), slot_of(&cluster, &stamp));
+        for key in [key, stamp] {
+            let there = cluster.nodes[owner(&cluster, &key)].query(&["EXISTS", &key]);
+            assert_eq!(there, Ok(redis::Value::Int(1)), "{key}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_may_forget_scripts_at_any_time() {
+    let cluster = Cluster::start(3, false).await;
+    let data = Data::new();
+    let process = Process::new(on(&cluster), &data);
+    for round in 0..20 {
+        for node in cluster.masters() {
+            node.query(&["SCRIPT", "FLUSH"]).expect("it answers");
+        }
+        for id in 0..10 {
+            let version = data.write(id);
+            entry(&process, id).invalidate().await.unwrap_or_else(|error| panic!("round {round}: {error}"));
+            assert_eq!(entry(&process, id).await, version);
+            assert!(process.is_hit(id).await, "stored by a script");
+        }
+        process.cache.lock("lock").run(async |_lease| ()).await.expect("a lock is given back by a script");
+    }
+}

@@ -1,0 +1,172 @@
+//! Servers change places: a primary dies and another is promoted, slots move, replicas fall behind, old snapshots come
+//! back. What callers see meanwhile, for how long, and that no old value survives it.
+
+mod cluster;
+mod migration;
+mod sentinel;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use keylatch::{CachedCall, Keylatch, cached};
+use tokio::task::JoinSet;
+
+/// The default time-out of a look-up, and what a busy machine may add to an answer.
+const LOOK_UP: Duration = Duration::from_millis(500);
+const SLACK: Duration = Duration::from_millis(500);
+/// How long a fault may last before a test says that it does not heal.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// What is cached: a number for each id, which writers count up.
+#[derive(Debug)]
+struct Data(Vec<AtomicU64>);
+
+impl Data {
+    fn new() -> Arc<Self> {
+        Arc::new(Self((0..1_000).map(|_| AtomicU64::new(1)).collect()))
+    }
+
+    fn at(&self, id: usize) -> u64 {
+        self.0[id].load(Ordering::SeqCst)
+    }
+
+    /// A write; the version it made.
+    fn write(&self, id: usize) -> u64 {
+        self.0[id].fetch_add(1, Ordering::SeqCst) + 1
+    }
+}
+
+/// One process as far as the cache can tell: an instance of its own, and how often its bodies ran.
+#[derive(Debug)]
+struct Process {
+    cache: Keylatch,
+    data: Arc<Data>,
+    runs: AtomicU32,
+}
+
+#[cached(key = "entry:{id}", ttl = "10m", tags = ["entry-tag:{id}"], skip(process), using = process.cache)]
+async fn entry(process: &Process, id: usize) -> u64 {
+    process.runs.fetch_add(1, Ordering::SeqCst);
+    process.data.at(id)
+}
+
+/// Made from an entry, so that it carries that entry's stamp.
+#[cached(key = "made:{id}", ttl = "10m", skip(process), using = process.cache)]
+async fn made(process: &Process, id: usize) -> u64 {
+    self::entry(process, id).await
+}
+
+impl Process {
+    fn new(builder: keylatch::Builder, data: &Arc<Data>) -> Arc<Self> {
+        let cache = builder.namespace("test").build().expect("good settings");
+        Arc::new(Self { cache, data: Arc::clone(data), runs: AtomicU32::new(0) })
+    }
+
+    fn runs(&self) -> u32 {
+        self.runs.load(Ordering::SeqCst)
+    }
+
+    /// Whether a call is answered from its entry in the store.
+    async fn is_hit(&self, id: usize) -> bool {
+        let before = self.runs();
+        entry(self, id).await;
+        self.runs() == before && entry(self, id).peek().await.is_ok_and(|entry| entry.is_some())
+    }
+
+    /// Waits until every one of these calls is answered from its entry; how long that took.
+    async fn until_hits(&self, ids: impl IntoIterator<Item = usize> + Clone) -> Duration {
+        let began = Instant::now();
+        for id in ids {
+            while !self.is_hit(id).await {
+                assert!(began.elapsed() < PATIENCE, "no hits any more for {id}");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        began.elapsed()
+    }
+
+    /// Waits until an invalidation is acknowledged; how long that took.
+    async fn until_invalidated(&self, id: usize) -> Duration {
+        let began = Instant::now();
+        while let Err(error) = entry(self, id).invalidate().await {
+            assert!(error.is_retryable(), "{error}");
+            assert!(began.elapsed() < PATIENCE, "no invalidations any more: {error}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        began.elapsed()
+    }
+
+    /// Waits until a lock is granted; how long that took.
+    async fn until_locked(&self, name: &str) -> Duration {
+        let began = Instant::now();
+        while let Err(error) = self.cache.lock(name).run(async |_lease| ()).await {
+            assert!(began.elapsed() < PATIENCE, "no locks any more: {error}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        began.elapsed()
+    }
+
+    /// The ids whose entries are cached and old.
+    async fn stale(&self, ids: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        let mut stale = Vec::new();
+        for id in ids {
+            for cached in [entry(self, id).peek().await, made(self, id).peek().await] {
+                if cached.expect("the store is up").is_some_and(|cached| cached != self.data.at(id)) {
+                    stale.push(id);
+                }
+            }
+        }
+        stale
+    }
+}
+
+/// Callers that read all the time, whatever happens.
+struct Readers {
+    stop: Arc<AtomicBool>,
+    tasks: JoinSet<Seen>,
+}
+
+/// What they saw.
+#[derive(Debug, Default)]
+struct Seen {
+    calls: u32,
+    slowest: Duration,
+}
+
+impl Readers {
+    /// So many on each process. Every answer is what the source had while the call was under way.
+    fn start(processes: &[Arc<Process>], ids: std::ops::Range<usize>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut tasks = JoinSet::new();
+        for process in processes.iter().flat_map(|process| [process, process]) {
+            let (process, stop, ids) = (Arc::clone(process), Arc::clone(&stop), ids.clone());
+            tasks.spawn(async move {
+                let mut seen = Seen::default();
+                while !stop.load(Ordering::SeqCst) {
+                    let id = fastrand::usize(ids.clone());
+                    let began = Instant::now();
+                    if fastrand::bool() {
+                        entry(&process, id).await;
+                    } else {
+                        made(&process, id).await;
+                    }
+                    seen.slowest = seen.slowest.max(began.elapsed());
+                    seen.calls += 1;
+                    tokio::time::sleep(Duration::from_micros(500)).await;
+                }
+                seen
+            });
+        }
+        Self { stop, tasks }
+    }
+
+    async fn stop(self) -> Seen {
+        self.stop.store(true, Ordering::SeqCst);
+        let all = tokio::time::timeout(PATIENCE, self.tasks.join_all()).await.expect("every call answers");
+        all.into_iter().fold(Seen::default(), |all, one| Seen {
+            calls: all.calls + one.calls,
+            slowest: all.slowest.max(one.slowest),
+        })
+    }
+}
