@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use redis::{Cmd, Value};
 
 use super::answer::{bulks, is_code, unexpected};
@@ -56,6 +56,31 @@ pub(super) async fn read(
     let reads = groups.iter().map(|group| read_group(connection, server, &group.keys));
     let answers = try_join_all(reads).await?;
     Ok(in_order(&groups, answers))
+}
+
+/// Reads the keys as [`read`] does; the failure of one server does not touch the keys of others.
+pub(super) async fn read_each(
+    connection: &Connection,
+    server: Server,
+    keys: &[&Key],
+) -> Vec<Result<Option<Bytes>>> {
+    if !connection.is_cluster() {
+        return each(read_group(connection, server, keys).await, keys.len());
+    }
+    let groups = groups(connection, keys);
+    let reads = groups
+        .iter()
+        .map(async |group| each(read_group(connection, server, &group.keys).await, group.keys.len()));
+    let answers = join_all(reads).await;
+    in_order(&groups, answers)
+}
+
+/// The outcome for each of so many keys.
+fn each<T>(outcome: Result<Vec<T>>, keys: usize) -> Vec<Result<T>> {
+    match outcome {
+        Ok(values) => values.into_iter().map(Ok).collect(),
+        Err(error) => std::iter::repeat_with(|| Err(error.clone())).take(keys).collect(),
+    }
 }
 
 /// Whether some of a command's keys have moved to another node and some have not, as while their slot is on its way: that
