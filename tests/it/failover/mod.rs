@@ -61,7 +61,11 @@ async fn made(process: &Process, id: usize) -> u64 {
 impl Process {
     fn new(builder: keylatch::Builder, data: &Arc<Data>) -> Arc<Self> {
         let cache = builder.namespace("test").build().expect("good settings");
-        Arc::new(Self { cache, data: Arc::clone(data), runs: (0..1_000).map(|_| AtomicU32::new(0)).collect() })
+        Arc::new(Self {
+            cache,
+            data: Arc::clone(data),
+            runs: (0..1_000).map(|_| AtomicU32::new(0)).collect(),
+        })
     }
 
     fn runs(&self, id: usize) -> u32 {

@@ -106,11 +106,7 @@ async fn read_group(connection: &Connection, server: Server, keys: &[&Key]) -> R
     }
 }
 
-async fn read_together(
-    connection: &Connection,
-    server: Server,
-    keys: &[&Key],
-) -> Result<Vec<Option<Bytes>>> {
+async fn read_together(connection: &Connection, server: Server, keys: &[&Key]) -> Result<Vec<Option<Bytes>>> {
     let Some(first) = keys.first() else { return Ok(Vec::new()) };
     let route = Route::to(first, server, Repeat::Safe);
     match connection.command("read", route, &mget(keys)).await? {
