@@ -17,7 +17,7 @@ pub(crate) struct Sentinels {
     pub(crate) servers: Vec<RedisServer>,
     /// Between each replica and the primary, where replication can be held back.
     pub(crate) links: Vec<Proxy>,
-    sentinels: Vec<SentinelServer>,
+    watchers: Vec<SentinelServer>,
 }
 
 #[derive(Debug)]
@@ -51,9 +51,8 @@ impl Sentinels {
 
     async fn watching(servers: Vec<RedisServer>, links: Vec<Proxy>, failover_timeout: Duration) -> Self {
         let replicas = servers.len() - 1;
-        let sentinels =
-            (0..3).map(|_| SentinelServer::start(servers[0].port(), failover_timeout)).collect();
-        let started = Self { servers, links, sentinels };
+        let watchers = (0..3).map(|_| SentinelServer::start(servers[0].port(), failover_timeout)).collect();
+        let started = Self { servers, links, watchers };
         let deadline = Instant::now() + Duration::from_secs(20);
         while !started.know_each_other(replicas) {
             assert!(Instant::now() < deadline, "the sentinels do not find each other");
@@ -63,7 +62,7 @@ impl Sentinels {
     }
 
     fn know_each_other(&self, replicas: usize) -> bool {
-        self.sentinels.iter().all(|sentinel| {
+        self.watchers.iter().all(|sentinel| {
             let Some(info) = sentinel.info() else { return false };
             info.contains("sentinels=3")
                 && info.contains(&format!("slaves={replicas}"))
@@ -72,25 +71,25 @@ impl Sentinels {
     }
 
     pub(crate) fn urls(&self) -> Vec<String> {
-        self.sentinels.iter().map(|sentinel| format!("redis://127.0.0.1:{}", sentinel.port)).collect()
+        self.watchers.iter().map(|sentinel| format!("redis://127.0.0.1:{}", sentinel.port)).collect()
     }
 
     /// The port that the sentinels name.
     pub(crate) fn primary_port(&self) -> Option<u16> {
         let answer: Vec<String> =
-            self.sentinels[0].query(&["SENTINEL", "get-master-addr-by-name", MASTER]).ok()?;
+            self.watchers[0].query(&["SENTINEL", "get-master-addr-by-name", MASTER]).ok()?;
         answer.get(1)?.parse().ok()
     }
 
     /// Asks for another primary while the present one is well.
     pub(crate) fn fail_over(&self) {
         let _: redis::Value =
-            self.sentinels[0].query(&["SENTINEL", "FAILOVER", MASTER]).expect("there is a replica to promote");
+            self.watchers[0].query(&["SENTINEL", "FAILOVER", MASTER]).expect("there is a replica to promote");
     }
 
     /// `kill -9` to every sentinel.
     pub(crate) fn kill_sentinels(&mut self) {
-        for sentinel in &mut self.sentinels {
+        for sentinel in &mut self.watchers {
             sentinel.process.kill().expect("it runs");
             sentinel.process.wait().expect("it was started here");
         }
