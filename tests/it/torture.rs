@@ -14,9 +14,9 @@ use keylatch::{CachedCall, Key, Keylatch, Pattern, cached};
 use crate::support::{RedisServer, builder};
 
 /// What the cached functions read and the writers change.
-struct Source {
-    versions: Vec<AtomicU64>,
-    instances: Vec<Keylatch>,
+pub(crate) struct Source {
+    pub(crate) versions: Vec<AtomicU64>,
+    pub(crate) instances: Vec<Keylatch>,
 }
 
 /// How entries are invalidated in one run.
@@ -40,10 +40,10 @@ const WRITERS: usize = 2;
 const WINDOW: Duration = Duration::from_millis(8);
 
 #[derive(Clone, Copy)]
-struct Item<'a> {
-    source: &'a Source,
-    keylatch: &'a Keylatch,
-    load: Duration,
+pub(crate) struct Item<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) keylatch: &'a Keylatch,
+    pub(crate) load: Duration,
 }
 
 #[cached(key = "item:{id}", ttl = "10m", tags = ["item-tag:{id}"], skip(item), using = item.keylatch)]
@@ -69,7 +69,7 @@ async fn load(item: &Item<'_>, id: usize) -> u64 {
 }
 
 impl By {
-    async fn read(self, item: Item<'_>, id: usize) -> u64 {
+    pub(crate) async fn read(self, item: Item<'_>, id: usize) -> u64 {
         match self {
             Self::Cascade => declared(item, id).await,
             Self::Tracked | Self::TrackedByPattern => tracked(item, id).await,
@@ -77,16 +77,15 @@ impl By {
         }
     }
 
-    async fn peek(self, item: Item<'_>, id: usize) -> Option<u64> {
+    pub(crate) async fn peek(self, item: Item<'_>, id: usize) -> keylatch::Result<Option<u64>> {
         match self {
             Self::Cascade => declared(item, id).peek().await,
             Self::Tracked | Self::TrackedByPattern => tracked(item, id).peek().await,
             _ => self::item(item, id).peek().await,
         }
-        .expect("the store is up")
     }
 
-    async fn invalidate(self, item: Item<'_>, id: usize) {
+    pub(crate) async fn invalidate(self, item: Item<'_>, id: usize) -> keylatch::Result<()> {
         let keylatch = item.keylatch;
         match self {
             Self::Key | Self::Cascade | Self::Tracked | Self::Refresh => {
@@ -99,7 +98,6 @@ impl By {
             Self::Function => self::item(item, id).invalidate_all().await,
             Self::Clear => keylatch.clear().await,
         }
-        .expect("the store is up");
     }
 }
 
@@ -123,7 +121,7 @@ async fn run(source: Arc<Source>, by: By, seed: u64) -> (usize, usize) {
         }
         for id in ids {
             let item = Item { source: &source, keylatch: &source.instances[0], load: Duration::ZERO };
-            if let Some(value) = by.peek(item, id).await {
+            if let Some(value) = by.peek(item, id).await.expect("the store is up") {
                 cached += 1;
                 stale += usize::from(value != source.versions[id].load(Ordering::SeqCst));
             }
@@ -145,7 +143,7 @@ async fn reader_of(source: Arc<Source>, by: By, id: usize, index: usize, mut rng
 }
 
 /// One in five is dropped at a random moment.
-async fn within(rng: &mut Rng, call: impl Future<Output = u64>) {
+pub(crate) async fn within(rng: &mut Rng, call: impl Future<Output = u64>) {
     if rng.u8(0..5) == 0 {
         let limit = Duration::from_micros(rng.u64(0..6_000));
         let _dropped = tokio::time::timeout(limit, call).await;
@@ -159,7 +157,7 @@ async fn writer_of(source: Arc<Source>, by: By, id: usize, index: usize, mut rng
     tokio::time::sleep(WINDOW.mul_f64(rng.f64())).await;
     let item = Item { source: &source, keylatch, load: Duration::ZERO };
     source.versions[id].fetch_add(1, Ordering::SeqCst);
-    by.invalidate(item, id).await;
+    by.invalidate(item, id).await.expect("the store is up");
 }
 
 fn seed() -> u64 {
