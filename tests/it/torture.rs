@@ -33,7 +33,7 @@ pub(crate) enum By {
     Refresh,
 }
 
-const KEYS_PER_RUN: usize = 2_000;
+pub(crate) const KEYS_PER_RUN: usize = 2_000;
 const KEYS_AT_ONCE: usize = 40;
 const READERS: usize = 6;
 const WRITERS: usize = 2;
@@ -105,7 +105,7 @@ impl By {
 async fn run(source: Arc<Source>, by: By, seed: u64) -> (usize, usize) {
     let mut rng = Rng::with_seed(seed);
     let (mut cached, mut stale) = (0, 0);
-    for first in (0..KEYS_PER_RUN).step_by(KEYS_AT_ONCE) {
+    for first in (0..source.versions.len()).step_by(KEYS_AT_ONCE) {
         let ids = first..first + KEYS_AT_ONCE;
         let mut actors = tokio::task::JoinSet::new();
         for id in ids.clone() {
@@ -171,18 +171,18 @@ fn duration() -> Duration {
     Duration::from_secs(seconds.unwrap_or(0))
 }
 
-fn source(instances: Vec<Keylatch>) -> Arc<Source> {
-    let versions = (0..KEYS_PER_RUN).map(|_| AtomicU64::new(0)).collect();
+fn source(keys: usize, instances: Vec<Keylatch>) -> Arc<Source> {
+    let versions = (0..keys).map(|_| AtomicU64::new(0)).collect();
     Arc::new(Source { versions, instances })
 }
 
-pub(crate) async fn none_is_stale(by: By, instances: Vec<Keylatch>) {
+pub(crate) async fn none_is_stale(by: By, keys: usize, instances: Vec<Keylatch>) {
     let began = std::time::Instant::now();
-    let source = source(instances);
+    let source = source(keys, instances);
     loop {
         let seed = seed();
         let (cached, stale) = run(Arc::clone(&source), by, seed).await;
-        eprintln!("{by:?}: seed {seed}: {cached} of {KEYS_PER_RUN} cached, {stale} stale");
+        eprintln!("{by:?}: seed {seed}: {cached} of {keys} cached, {stale} stale");
         assert_eq!(stale, 0, "{by:?}, KEYLATCH_TORTURE_SEED={seed}");
         assert!(cached > 0, "{by:?}: nothing was cached, so nothing was shown");
         if began.elapsed() >= duration() {
@@ -202,14 +202,14 @@ macro_rules! ways {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 let server = RedisServer::start();
-                none_is_stale($by, on_redis(&server)).await;
+                none_is_stale($by, KEYS_PER_RUN, on_redis(&server)).await;
             })*
         }
         mod embedded {
             use super::*;
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                none_is_stale($by, vec![Keylatch::in_memory()]).await;
+                none_is_stale($by, KEYS_PER_RUN, vec![Keylatch::in_memory()]).await;
             })*
         }
     };
@@ -234,7 +234,7 @@ async fn without_the_fill_check_entries_are_stale() {
     let broken = |builder: keylatch::Builder| builder.without_fill_check().build().expect("good settings");
     let on_redis = (0..3).map(|_| broken(builder(&server))).collect();
     for (name, instances) in [("redis", on_redis), ("embedded", vec![broken(Keylatch::builder())])] {
-        let (cached, stale) = run(source(instances), By::Key, seed()).await;
+        let (cached, stale) = run(source(KEYS_PER_RUN, instances), By::Key, seed()).await;
         eprintln!("without the fill check on {name}: {cached} cached, {stale} stale");
         assert!(stale > 0, "{name}: the test does not bite");
     }
