@@ -100,16 +100,16 @@ async fn slots_move_under_readers_and_writers() {
     }
     let took = began.elapsed();
     stop.store(true, Ordering::SeqCst);
-    let mut writes = 0;
+    let mut written = 0;
     while let Some(ended) = writers.join_next().await {
-        writes += ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        written += ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
     }
     let seen = readers.stop().await;
     for process in &processes {
         process.until_hits(0..10).await;
         assert_eq!(process.stale(0..10).await, [] as [usize; 0]);
     }
-    eprintln!("18 slots moved in {took:?}: {} reads, slowest {:?}, {writes} writes", seen.calls, seen.slowest);
+    eprintln!("18 slots moved in {took:?}: {} reads, slowest {:?}, {written} writes", seen.calls, seen.slowest);
 }
 
 /// Long enough for callers to meet every state of the slots.
