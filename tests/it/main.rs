@@ -11,6 +11,7 @@ mod locks;
 mod order;
 mod outage;
 mod programmatic;
+mod refuge;
 mod rolling;
 mod stampede;
 mod support;

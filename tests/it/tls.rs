@@ -7,7 +7,7 @@ use redis::AsyncCommands;
 
 use crate::support::tls::{Certificates, Clients, TlsServer};
 use crate::support::{RedisServer, child};
-use crate::torture::{By, none_is_stale};
+use crate::torture::{By, KEYS_PER_RUN, none_is_stale};
 
 struct Source {
     cache: Keylatch,
@@ -128,7 +128,7 @@ async fn nothing_stale_stays() {
     let server = TlsServer::start(Clients::WithCertificate);
     for by in [By::Key, By::Tag] {
         let instances = (0..3).map(|_| server.builder_with_certificate().build().unwrap()).collect();
-        none_is_stale(by, instances).await;
+        none_is_stale(by, KEYS_PER_RUN, instances).await;
     }
 }
 

@@ -6,10 +6,15 @@ use crate::support::cluster::Cluster;
 use crate::support::replicated::Replicated;
 use crate::support::sentinel::{MASTER, Sentinels};
 use crate::support::{RedisServer, Upstash};
-use crate::torture::{By, none_is_stale};
+use crate::torture::{By, KEYS_PER_RUN, none_is_stale};
 
 /// Servers that a test has started, and how to connect to them.
 trait Topology {
+    /// How many keys the torture takes.
+    fn keys(&self) -> usize {
+        KEYS_PER_RUN
+    }
+
     fn builder(&self) -> Builder;
 
     fn keylatch(&self) -> Keylatch {
@@ -51,6 +56,11 @@ struct Rest {
 }
 
 impl Topology for Rest {
+    /// A request takes many times as long as a command.
+    fn keys(&self) -> usize {
+        KEYS_PER_RUN / 5
+    }
+
     fn builder(&self) -> Builder {
         Keylatch::builder().upstash(self.stand_in.url(), Upstash::TOKEN)
     }
@@ -72,7 +82,7 @@ macro_rules! on {
                 let servers = $start;
                 for by in [By::Key, By::Tag, By::Pattern, By::Function, By::Tracked, By::Clear, By::Refresh] {
                     let instances = (0..3).map(|_| servers.keylatch()).collect();
-                    none_is_stale(by, instances).await;
+                    none_is_stale(by, servers.keys(), instances).await;
                 }
             }
         })*

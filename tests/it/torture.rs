@@ -14,9 +14,9 @@ use keylatch::{CachedCall, Key, Keylatch, Pattern, cached};
 use crate::support::{RedisServer, builder};
 
 /// What the cached functions read and the writers change.
-struct Source {
-    versions: Vec<AtomicU64>,
-    instances: Vec<Keylatch>,
+pub(crate) struct Source {
+    pub(crate) versions: Vec<AtomicU64>,
+    pub(crate) instances: Vec<Keylatch>,
 }
 
 /// How entries are invalidated in one run.
@@ -33,17 +33,17 @@ pub(crate) enum By {
     Refresh,
 }
 
-const KEYS_PER_RUN: usize = 2_000;
+pub(crate) const KEYS_PER_RUN: usize = 2_000;
 const KEYS_AT_ONCE: usize = 40;
 const READERS: usize = 6;
 const WRITERS: usize = 2;
 const WINDOW: Duration = Duration::from_millis(8);
 
 #[derive(Clone, Copy)]
-struct Item<'a> {
-    source: &'a Source,
-    keylatch: &'a Keylatch,
-    load: Duration,
+pub(crate) struct Item<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) keylatch: &'a Keylatch,
+    pub(crate) load: Duration,
 }
 
 #[cached(key = "item:{id}", ttl = "10m", tags = ["item-tag:{id}"], skip(item), using = item.keylatch)]
@@ -69,7 +69,7 @@ async fn load(item: &Item<'_>, id: usize) -> u64 {
 }
 
 impl By {
-    async fn read(self, item: Item<'_>, id: usize) -> u64 {
+    pub(crate) async fn read(self, item: Item<'_>, id: usize) -> u64 {
         match self {
             Self::Cascade => declared(item, id).await,
             Self::Tracked | Self::TrackedByPattern => tracked(item, id).await,
@@ -77,16 +77,15 @@ impl By {
         }
     }
 
-    async fn peek(self, item: Item<'_>, id: usize) -> Option<u64> {
+    pub(crate) async fn peek(self, item: Item<'_>, id: usize) -> keylatch::Result<Option<u64>> {
         match self {
             Self::Cascade => declared(item, id).peek().await,
             Self::Tracked | Self::TrackedByPattern => tracked(item, id).peek().await,
             _ => self::item(item, id).peek().await,
         }
-        .expect("the store is up")
     }
 
-    async fn invalidate(self, item: Item<'_>, id: usize) {
+    pub(crate) async fn invalidate(self, item: Item<'_>, id: usize) -> keylatch::Result<()> {
         let keylatch = item.keylatch;
         match self {
             Self::Key | Self::Cascade | Self::Tracked | Self::Refresh => {
@@ -99,7 +98,6 @@ impl By {
             Self::Function => self::item(item, id).invalidate_all().await,
             Self::Clear => keylatch.clear().await,
         }
-        .expect("the store is up");
     }
 }
 
@@ -107,7 +105,7 @@ impl By {
 async fn run(source: Arc<Source>, by: By, seed: u64) -> (usize, usize) {
     let mut rng = Rng::with_seed(seed);
     let (mut cached, mut stale) = (0, 0);
-    for first in (0..KEYS_PER_RUN).step_by(KEYS_AT_ONCE) {
+    for first in (0..source.versions.len()).step_by(KEYS_AT_ONCE) {
         let ids = first..first + KEYS_AT_ONCE;
         let mut actors = tokio::task::JoinSet::new();
         for id in ids.clone() {
@@ -123,7 +121,7 @@ async fn run(source: Arc<Source>, by: By, seed: u64) -> (usize, usize) {
         }
         for id in ids {
             let item = Item { source: &source, keylatch: &source.instances[0], load: Duration::ZERO };
-            if let Some(value) = by.peek(item, id).await {
+            if let Some(value) = by.peek(item, id).await.expect("the store is up") {
                 cached += 1;
                 stale += usize::from(value != source.versions[id].load(Ordering::SeqCst));
             }
@@ -145,7 +143,7 @@ async fn reader_of(source: Arc<Source>, by: By, id: usize, index: usize, mut rng
 }
 
 /// One in five is dropped at a random moment.
-async fn within(rng: &mut Rng, call: impl Future<Output = u64>) {
+pub(crate) async fn within(rng: &mut Rng, call: impl Future<Output = u64>) {
     if rng.u8(0..5) == 0 {
         let limit = Duration::from_micros(rng.u64(0..6_000));
         let _dropped = tokio::time::timeout(limit, call).await;
@@ -159,7 +157,7 @@ async fn writer_of(source: Arc<Source>, by: By, id: usize, index: usize, mut rng
     tokio::time::sleep(WINDOW.mul_f64(rng.f64())).await;
     let item = Item { source: &source, keylatch, load: Duration::ZERO };
     source.versions[id].fetch_add(1, Ordering::SeqCst);
-    by.invalidate(item, id).await;
+    by.invalidate(item, id).await.expect("the store is up");
 }
 
 fn seed() -> u64 {
@@ -173,18 +171,18 @@ fn duration() -> Duration {
     Duration::from_secs(seconds.unwrap_or(0))
 }
 
-fn source(instances: Vec<Keylatch>) -> Arc<Source> {
-    let versions = (0..KEYS_PER_RUN).map(|_| AtomicU64::new(0)).collect();
+fn source(keys: usize, instances: Vec<Keylatch>) -> Arc<Source> {
+    let versions = (0..keys).map(|_| AtomicU64::new(0)).collect();
     Arc::new(Source { versions, instances })
 }
 
-pub(crate) async fn none_is_stale(by: By, instances: Vec<Keylatch>) {
+pub(crate) async fn none_is_stale(by: By, keys: usize, instances: Vec<Keylatch>) {
     let began = std::time::Instant::now();
-    let source = source(instances);
+    let source = source(keys, instances);
     loop {
         let seed = seed();
         let (cached, stale) = run(Arc::clone(&source), by, seed).await;
-        eprintln!("{by:?}: seed {seed}: {cached} of {KEYS_PER_RUN} cached, {stale} stale");
+        eprintln!("{by:?}: seed {seed}: {cached} of {keys} cached, {stale} stale");
         assert_eq!(stale, 0, "{by:?}, KEYLATCH_TORTURE_SEED={seed}");
         assert!(cached > 0, "{by:?}: nothing was cached, so nothing was shown");
         if began.elapsed() >= duration() {
@@ -204,14 +202,14 @@ macro_rules! ways {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 let server = RedisServer::start();
-                none_is_stale($by, on_redis(&server)).await;
+                none_is_stale($by, KEYS_PER_RUN, on_redis(&server)).await;
             })*
         }
         mod embedded {
             use super::*;
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                none_is_stale($by, vec![Keylatch::in_memory()]).await;
+                none_is_stale($by, KEYS_PER_RUN, vec![Keylatch::in_memory()]).await;
             })*
         }
     };
@@ -236,7 +234,7 @@ async fn without_the_fill_check_entries_are_stale() {
     let broken = |builder: keylatch::Builder| builder.without_fill_check().build().expect("good settings");
     let on_redis = (0..3).map(|_| broken(builder(&server))).collect();
     for (name, instances) in [("redis", on_redis), ("embedded", vec![broken(Keylatch::builder())])] {
-        let (cached, stale) = run(source(instances), By::Key, seed()).await;
+        let (cached, stale) = run(source(KEYS_PER_RUN, instances), By::Key, seed()).await;
         eprintln!("without the fill check on {name}: {cached} cached, {stale} stale");
         assert!(stale > 0, "{name}: the test does not bite");
     }

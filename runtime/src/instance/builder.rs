@@ -252,6 +252,13 @@ impl Builder {
         self
     }
 
+    /// Breaks the rule that repeats invalidations that were lost, so that a test can show it would notice.
+    #[cfg(feature = "test-util")]
+    pub fn without_kept_invalidations(mut self) -> Self {
+        self.rules.keep_invalidations = false;
+        self
+    }
+
     /// The `Keylatch`. Does not connect yet: the first command does.
     ///
     /// # Errors

@@ -84,11 +84,13 @@ pub(crate) struct Tuning {
 pub(crate) struct Rules {
     /// A fill is refused unless the slot still holds the lease that its loader saw before it began.
     pub(crate) check_fills: bool,
+    /// Invalidations are remembered, and repeated to a server that failed to take them or may have lost them.
+    pub(crate) keep_invalidations: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { check_fills: true }
+        Self { check_fills: true, keep_invalidations: true }
     }
 }
 
@@ -267,11 +269,14 @@ impl Keylatch {
 
     /// Carries out what belongs here; keeps it if that fails.
     pub(crate) async fn carry_out(&self, targets: Vec<Target>) -> Result<()> {
-        if self.0.store.connection().is_some() {
+        let keeps = self.rules().keep_invalidations;
+        if keeps && self.0.store.connection().is_some() {
             self.0.kept.remember(&targets, self.space().all());
         }
         let outcome = carry_out(self.store(), &targets).await;
-        if let Err(error) = &outcome {
+        if let Err(error) = &outcome
+            && keeps
+        {
             keep(self, targets, error);
         }
         outcome

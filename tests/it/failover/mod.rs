@@ -1,9 +1,11 @@
 //! Servers change places: a primary dies and another is promoted, slots move, replicas fall behind, old snapshots come
 //! back. What callers see meanwhile, for how long, and that no old value survives it.
 
+mod after;
 mod cluster;
 mod migration;
 mod sentinel;
+mod torture;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -137,10 +139,13 @@ struct Readers {
 struct Seen {
     calls: u32,
     slowest: Duration,
+    /// Answers older than what the source had when the call began, and when the last of them came.
+    old: u32,
+    last_old: Option<Instant>,
 }
 
 impl Readers {
-    /// So many on each process. Every answer is what the source had while the call was under way.
+    /// Two on each process.
     fn start(processes: &[Arc<Process>], ids: std::ops::Range<usize>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
@@ -150,11 +155,12 @@ impl Readers {
                 let mut seen = Seen::default();
                 while !stop.load(Ordering::SeqCst) {
                     let id = fastrand::usize(ids.clone());
-                    let began = Instant::now();
-                    if fastrand::bool() {
-                        entry(&process, id).await;
-                    } else {
-                        made(&process, id).await;
+                    let (began, version) = (Instant::now(), process.data.at(id));
+                    let answer =
+                        if fastrand::bool() { entry(&process, id).await } else { made(&process, id).await };
+                    if answer < version {
+                        seen.old += 1;
+                        seen.last_old = Some(Instant::now());
                     }
                     seen.slowest = seen.slowest.max(began.elapsed());
                     seen.calls += 1;
@@ -172,6 +178,8 @@ impl Readers {
         all.into_iter().fold(Seen::default(), |all, one| Seen {
             calls: all.calls + one.calls,
             slowest: all.slowest.max(one.slowest),
+            old: all.old + one.old,
+            last_old: all.last_old.max(one.last_old),
         })
     }
 }

@@ -98,6 +98,7 @@ pub(super) struct Seen {
 
 /// When each kind worked again.
 #[derive(Debug)]
+#[expect(dead_code, reason = "shown by `Debug`")]
 pub(super) struct Healed {
     pub(super) cached: Duration,
     pub(super) invalidated: Duration,

@@ -74,18 +74,20 @@ impl Sentinels {
         self.watchers.iter().map(|sentinel| format!("redis://127.0.0.1:{}", sentinel.port)).collect()
     }
 
-    /// The port that the sentinels name.
+    /// The port that the first sentinel names.
     pub(crate) fn primary_port(&self) -> Option<u16> {
-        let answer: Vec<String> =
-            self.watchers[0].query(&["SENTINEL", "get-master-addr-by-name", MASTER]).ok()?;
-        answer.get(1)?.parse().ok()
+        self.watchers[0].primary_port()
+    }
+
+    /// The ports that they all name.
+    pub(crate) fn primary_ports(&self) -> Vec<Option<u16>> {
+        self.watchers.iter().map(SentinelServer::primary_port).collect()
     }
 
     /// Asks for another primary while the present one is well.
     pub(crate) fn fail_over(&self) {
-        let _: redis::Value = self.watchers[0]
-            .query(&["SENTINEL", "FAILOVER", MASTER])
-            .expect("there is a replica to promote");
+        let _: redis::Value =
+            self.watchers[0].query(&["SENTINEL", "FAILOVER", MASTER]).expect("there is a replica to promote");
     }
 
     /// `kill -9` to every sentinel.
@@ -140,6 +142,11 @@ impl SentinelServer {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).expect("a good URL");
         let mut connection = client.get_connection_with_timeout(Duration::from_secs(1))?;
         redis::cmd(words[0]).arg(&words[1..]).query(&mut connection)
+    }
+
+    fn primary_port(&self) -> Option<u16> {
+        let answer: Vec<String> = self.query(&["SENTINEL", "get-master-addr-by-name", MASTER]).ok()?;
+        answer.get(1)?.parse().ok()
     }
 
     fn info(&self) -> Option<String> {
