@@ -81,7 +81,7 @@ impl Health {
 }
 
 impl Connection {
-    /// Asks every server how it is. Takes a second at most, also where servers hang, and never fails: what does not answer is
+    /// Asks every server how it is. Takes two seconds at most, also where servers hang, and never fails: what does not answer is
     /// reported so.
     ///
     /// # Cancel safety

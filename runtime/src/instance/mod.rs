@@ -252,7 +252,7 @@ impl Keylatch {
         &self.0.lock_masters
     }
 
-    /// How the store is, asked of every server. Takes a second at most, also where servers hang.
+    /// How the store is, asked of every server. Takes two seconds at most, also where servers hang.
     pub async fn health(&self) -> Health {
         match &self.0.store {
             AnyStore::Memory(_) => Health::embedded(),

@@ -23,6 +23,8 @@ pub struct Leftovers {
 
 /// How often it is looked whether what is waited for has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How often it is tried to tell the server the invalidations that wait.
+const REPEAT_EVERY: Duration = Duration::from_millis(20);
 
 impl Leftovers {
     /// Whether nothing was left.
@@ -64,8 +66,10 @@ impl Keylatch {
         let left = || limit.saturating_sub(clock::now() - began);
         until(left() / 2, || self.held_locks().keys().is_empty()).await;
         let repeat = async {
-            // A failure is counted below.
-            let _ = self.kept().repeat(self.store()).await;
+            // The server may come back meanwhile. What is still kept in the end is counted below.
+            while !self.kept().is_empty() && self.kept().repeat(self.store()).await.is_err() {
+                clock::sleep(REPEAT_EVERY).await;
+            }
         };
         let _in_time = clock::within(left() / 2, repeat).await;
         let mut commands = 0;

@@ -8,8 +8,18 @@ use crate::clock::{self, Instant};
 use crate::store::Guarded;
 use crate::telemetry;
 
-/// Completes when the lock is lost.
+/// Completes when the lock is lost, or given up by a shutdown.
 pub(super) async fn watch(claim: &Claim) {
+    tokio::select! {
+        () = claim.lease.lost() => {}
+        () = extend(claim) => {}
+    }
+    claim.lease.set(Validity::Lost);
+    telemetry::lock_lost(&claim.options.key);
+}
+
+/// Extends the lock for as long as that can be done.
+async fn extend(claim: &Claim) {
     let options = &claim.options;
     let give_up_at = options.max_hold.map(|limit| clock::now() + limit);
     let mut next = clock::now() + options.ttl / 3;
@@ -35,8 +45,6 @@ pub(super) async fn watch(claim: &Claim) {
             Some(Err(_)) | None => clock::now() + (options.ttl / 10).max(Duration::from_millis(1)),
         };
     }
-    claim.lease.set(Validity::Lost);
-    telemetry::lock_lost(&options.key);
 }
 
 fn before(moment: Instant, limit: Option<Instant>) -> bool {

@@ -50,10 +50,6 @@ impl Fleet {
         &self.primary
     }
 
-    pub(super) fn replicas(&self) -> &[Endpoint] {
-        &self.replicas
-    }
-
     pub(super) fn members(&self) -> &[Endpoint] {
         &self.members
     }

@@ -107,10 +107,10 @@ impl Servers {
         })
     }
 
-    /// The primaries and the replicas that are known by now.
+    /// The primaries and the replicas that are known by now, also those that are too far behind to be read.
     pub(super) fn known(&self) -> (Vec<Endpoint>, Vec<Endpoint>) {
         let fleet = |fleet: Option<Arc<Fleet>>| match fleet {
-            Some(fleet) => (vec![fleet.primary().clone()], fleet.replicas().to_vec()),
+            Some(fleet) => (vec![fleet.primary().clone()], fleet.members().to_vec()),
             None => (Vec::new(), Vec::new()),
         };
         match self {
