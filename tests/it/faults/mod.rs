@@ -2,4 +2,5 @@
 
 mod witness;
 
+mod rest;
 mod wire;
