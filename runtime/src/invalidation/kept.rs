@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Target;
+use tokio::sync::Notify;
+
 use super::target::carry_out;
+use super::{Target, keeper};
 use crate::clock::Instant;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
@@ -16,9 +18,6 @@ use crate::{Keylatch, clock, telemetry};
 
 /// How many are kept. When there are more, everything is invalidated instead.
 const LIMIT: usize = 10_000;
-/// The pause between two tries in the background.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -33,8 +32,10 @@ pub(crate) struct Kept {
     recent: Mutex<VecDeque<(Instant, Target)>>,
     /// Readers wait for the one that repeats.
     repeating: tokio::sync::Mutex<()>,
-    /// Whether a task repeats in the background, for processes that do not read.
-    in_background: AtomicBool,
+    /// Whether the keeper runs.
+    pub(super) is_watched: AtomicBool,
+    /// Told when the first invalidation is kept.
+    pub(super) owing: Arc<Notify>,
 }
 
 impl Kept {
@@ -45,7 +46,8 @@ impl Kept {
             targets: Mutex::default(),
             recent: Mutex::default(),
             repeating: tokio::sync::Mutex::default(),
-            in_background: AtomicBool::new(false),
+            is_watched: AtomicBool::new(false),
+            owing: Arc::default(),
         }
     }
 
@@ -87,6 +89,17 @@ impl Kept {
         }
     }
 
+    /// Whether a server lacks something that this process has invalidated.
+    pub(super) fn owes(&self, store: &AnyStore) -> bool {
+        !self.is_empty() || store.connection().is_some_and(Connection::has_strangers)
+    }
+
+    /// Whether a server that is met now may lack something.
+    pub(super) fn remembers(&self) -> bool {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.back().is_some_and(|(at, _)| clock::now() - *at <= self.remembered)
+    }
+
     fn recent(&self) -> Vec<Target> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.iter().map(|(_, target)| target.clone()).collect()
@@ -120,30 +133,12 @@ impl Kept {
 
 /// Keeps what failed, and sees to it that it is repeated even if nobody reads.
 pub(crate) fn keep(home: &Keylatch, targets: Vec<Target>, error: &Error) {
-    let pending = home.kept().keep(targets, home.space().all());
+    let kept = home.kept();
+    let is_first = kept.is_empty();
+    let pending = kept.keep(targets, home.space().all());
     telemetry::invalidation_kept(error, pending);
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-    if home.kept().in_background.swap(true, Ordering::AcqRel) {
-        return;
+    if is_first {
+        kept.owing.notify_one();
     }
-    // Holds on to the `Keylatch` until the server has been told: other processes read the same entries.
-    let task = Background(home.clone());
-    runtime.spawn(async move {
-        let mut pause = FIRST_PAUSE;
-        while !task.0.kept().is_empty() {
-            clock::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-            // The failure is the same as the one that was reported when these were kept.
-            let _ = task.0.kept().repeat(task.0.store()).await;
-        }
-    });
-}
-
-/// The task that repeats in the background. However it ends, also with its runtime, another one may begin.
-struct Background(Keylatch);
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        self.0.kept().in_background.store(false, Ordering::Release);
-    }
+    keeper::ensure(home);
 }
