@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -26,7 +26,7 @@ pub(crate) struct Kept {
     remembered: Duration,
     /// Shared with the store, which is not read while it is set.
     any: Arc<AtomicBool>,
-    targets: Mutex<Vec<Target>>,
+    waiting: Mutex<Waiting>,
     /// The last ones, sent or not: a server that was restarted from a snapshot, or a replica that was promoted, may never
     /// have seen them.
     recent: Mutex<VecDeque<(Instant, Target)>>,
@@ -38,12 +38,20 @@ pub(crate) struct Kept {
     pub(super) owing: Arc<Notify>,
 }
 
+/// What waits to be sent.
+#[derive(Debug, Default)]
+struct Waiting {
+    targets: Vec<Target>,
+    /// How often there were too many, so that they were replaced.
+    overflows: u64,
+}
+
 impl Kept {
     pub(crate) fn new(remembered: Duration) -> Self {
         Self {
             remembered,
             any: Arc::default(),
-            targets: Mutex::default(),
+            waiting: Mutex::default(),
             recent: Mutex::default(),
             repeating: tokio::sync::Mutex::default(),
             is_watched: AtomicBool::new(false),
@@ -58,21 +66,37 @@ impl Kept {
 
     /// How many wait to be sent.
     pub(crate) fn count(&self) -> usize {
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.waiting().targets.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         !self.any.load(Ordering::Acquire)
     }
 
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn keep(&self, targets: Vec<Target>, all: &Key) -> usize {
-        let mut kept = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(targets);
-        if kept.len() > LIMIT {
-            *kept = vec![Target::Key(all.clone())];
+        let mut waiting = self.waiting();
+        waiting.targets.extend(targets);
+        if waiting.targets.len() > LIMIT {
+            waiting.targets = vec![Target::Key(all.clone())];
+            waiting.overflows += 1;
         }
         self.any.store(true, Ordering::Release);
-        kept.len()
+        waiting.targets.len()
+    }
+
+    /// So many from the front have been sent, when there had been so many overflows.
+    fn sent(&self, count: usize, overflows: u64) {
+        let mut waiting = self.waiting();
+        // What was added meanwhile stays. An overflow has replaced them all, and stays, too: it stands also for what was
+        // added after these were sent.
+        if waiting.overflows == overflows {
+            waiting.targets.drain(..count);
+        }
+        self.any.store(!waiting.targets.is_empty(), Ordering::Release);
     }
 
     /// Remembers what is about to be sent, for as long as another server may not know it.
@@ -115,18 +139,16 @@ impl Kept {
                 stranger.told();
             }
         }
-        let targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (targets, overflows) = {
+            let waiting = self.waiting();
+            (waiting.targets.clone(), waiting.overflows)
+        };
         if targets.is_empty() {
             return Ok(());
         }
         carry_out(store, &targets).await?;
         telemetry::invalidations_repeated(targets.len());
-        let mut kept = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        // What was added meanwhile stays. An overflow has replaced them all, and stays, too.
-        if kept.starts_with(&targets) {
-            kept.drain(..targets.len());
-        }
-        self.any.store(!kept.is_empty(), Ordering::Release);
+        self.sent(targets.len(), overflows);
         Ok(())
     }
 }
@@ -141,4 +163,36 @@ pub(crate) fn keep(home: &Keylatch, targets: Vec<Target>, error: &Error) {
         kept.owing.notify_one();
     }
     keeper::ensure(home);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets(count: usize) -> Vec<Target> {
+        vec![Target::Key(Key::of("one")); count]
+    }
+
+    #[test]
+    fn an_overflow_outlives_the_sending_of_the_one_before() {
+        let (kept, all) = (Kept::new(Duration::ZERO), Key::of("all"));
+        assert_eq!(kept.keep(targets(LIMIT + 1), &all), 1, "everything");
+        let overflows = kept.waiting().overflows;
+        // While that is on its way, there are too many again.
+        assert_eq!(kept.keep(targets(LIMIT), &all), 1);
+        kept.sent(1, overflows);
+        assert_eq!(kept.waiting().targets, [Target::Key(all)]);
+        assert!(!kept.is_empty());
+    }
+
+    #[test]
+    fn what_is_added_meanwhile_stays() {
+        let (kept, all) = (Kept::new(Duration::ZERO), Key::of("all"));
+        kept.keep(targets(2), &all);
+        kept.keep(targets(3), &all);
+        kept.sent(2, 0);
+        assert_eq!(kept.count(), 3);
+        kept.sent(3, 0);
+        assert!(kept.is_empty());
+    }
 }
