@@ -32,3 +32,12 @@ pub(crate) fn sleep_until(deadline: Instant) -> tokio::time::Sleep {
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     tokio::time::timeout(limit, future).await.ok()
 }
+
+/// The same for a limit that has begun already.
+pub(crate) async fn within_since<F: Future>(began: Instant, limit: Duration, future: F) -> Option<F::Output> {
+    match began.checked_add(limit) {
+        Some(deadline) => tokio::time::timeout_at(deadline, future).await.ok(),
+        // Further away than time can be told.
+        None => Some(future.await),
+    }
+}

@@ -73,10 +73,8 @@ async fn certificates_of_clients() {
     serves(server.builder_with_certificate().build().unwrap()).await;
     refuses(server.builder().build().unwrap(), &["CertificateRequired", "certificate required"]).await;
     let stranger = Certificates::for_names(&["localhost"]);
-    let by_a_stranger = server
-        .builder()
-        .tls_cert_file(stranger.path("client.pem"))
-        .tls_key_file(stranger.path("client.key"));
+    let by_a_stranger =
+        server.builder().tls_cert_file(stranger.path("client.pem")).tls_key_file(stranger.path("client.key"));
     refuses(by_a_stranger.build().unwrap(), &["UnknownCA"]).await;
 }
 

@@ -30,6 +30,9 @@ impl Contest {
         B: Future<Output = ()> + Send + 'static,
         O: Future<Output = ()> + Send + 'static,
     {
+        if !is_wanted(name) {
+            return;
+        }
         let (mut bare_times, mut our_times, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         // The first round of each warms up.
         for round in 0..=ROUNDS {
@@ -105,6 +108,12 @@ impl Contest {
             Unit::Throughput => format!("{:.0} k/s", 1e-3 / seconds),
         }
     }
+}
+
+/// Whether a word on the command line is part of the name; cargo adds flags of its own.
+fn is_wanted(name: &str) -> bool {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    words.is_empty() || words.iter().any(|word| name.contains(word))
 }
 
 fn round_time() -> Duration {

@@ -149,7 +149,6 @@ impl Ours {
     pub(crate) async fn on_redis(server: &Server, bare: Bare) -> Self {
         let cache = Keylatch::builder()
             .redis_url(server.url.as_str())
-            .pool_size(std::env::var("POOL").ok().and_then(|p| p.parse().ok()).unwrap_or(5))
             .namespace("bench")
             .build()
             .expect("good settings");

@@ -3,7 +3,7 @@
 //! Each line interleaves short rounds of both contestants and shows the median of the rounds' ratios, which other work on
 //! the machine disturbs far less than absolute figures. `KEYLATCH_BENCH_SECONDS` is the time of one round (default 0.25).
 //!
-//! `cargo bench -p keylatch --bench ratios`
+//! `cargo bench -p keylatch --bench ratios`; with ` -- managed` behind it, only the lines with that word.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
@@ -31,13 +31,6 @@ async fn run() {
     let ours = Ours::on_redis(&server, bare.clone()).await;
     let embedded = Ours::embedded(bare.clone()).await;
 
-    if std::env::var_os("QUICK").is_some() {
-        for tasks in [1, 64, 512] {
-            let unit = if tasks == 1 { Unit::Latency } else { Unit::Throughput };
-            Contest { tasks, unit }.run("managed | bare", |i| bare.get(i), |i| ours.managed_get(i)).await;
-        }
-        return;
-    }
     println!("| what | tasks | bare | Keylatch | ratio |");
     println!("|---|---:|---:|---:|---:|");
     for tasks in [1, 64, 512] {

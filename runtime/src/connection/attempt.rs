@@ -1,7 +1,6 @@
 //! A command on its way. One that is given up after a while without anything having come speaks against the server.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::endpoint::Inner;
@@ -50,19 +49,20 @@ impl Drop for Attempt<'_> {
         if self.done {
             return;
         }
-        let waited = clock::now() - self.began;
+        let now = clock::now();
+        let waited = now - self.began;
         let telling = TELLING.min(self.endpoint.limits().command_timeout.mul_f64(0.9));
         let answered = match &self.over {
             Some((_, live)) => {
-                live.line.traffic.given_up.fetch_add(1, Ordering::Release);
-                live.line.traffic.answered.load(Ordering::Relaxed)
+                live.line.traffic.give_up();
+                live.line.traffic.answered()
             }
             // Requests over REST do not wait for one another: any answer shows that the server is there.
             None => self.endpoint.answered(),
         };
         if waited >= telling && answered == self.answered_before {
             let over = self.over.as_ref().map(|(index, live)| (*index, &*live.line));
-            self.endpoint.unanswered(over, waited);
+            self.endpoint.unanswered(over, self.began, now);
         }
     }
 }

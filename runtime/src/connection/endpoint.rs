@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 use serde::Serialize;
@@ -150,12 +151,18 @@ impl Endpoint {
         self.0.links().iter().find_map(Link::current).is_some_and(|live| live.line.tracking)
     }
 
-    /// Sends one request over one of the connections.
+    /// Sends one command, whatever kind of server it is.
+    pub(super) async fn ask(&self, cmd: &redis::Cmd) -> Result<Value, Failed> {
+        self.send(Request::Command(cmd), Server::Any, false, clock::now()).await
+    }
+
+    /// Sends one request over one of the connections, at the time `began`.
     pub(super) async fn send(
         &self,
         request: Request<'_>,
         server: Server,
         asking: bool,
+        began: Instant,
     ) -> Result<Value, Failed> {
         let inner = &*self.0;
         if !inner.breaker.is_closed() {
@@ -173,7 +180,6 @@ impl Endpoint {
                 return self.judged(answer, None);
             }
         };
-        let began = clock::now();
         let (index, live) = match pool.pick(began) {
             Some(picked) => picked,
             // On the heap, as all that is rare: in place it would make the way of every command longer.
@@ -277,7 +283,7 @@ impl Inner {
         if matches!(self.transport, Transport::Rest(_)) {
             return self.answered_over_rest.load(Ordering::Relaxed);
         }
-        self.links().iter().map(|link| link.traffic().answered.load(Ordering::Relaxed)).sum()
+        self.links().iter().map(|link| link.traffic().answered()).sum()
     }
 
     /// Whoever knows which servers there are should look again.
@@ -292,17 +298,19 @@ impl Inner {
     }
 
     /// A command was given up, and nothing came over its connection meanwhile.
-    pub(super) fn unanswered(self: &Arc<Self>, over: Option<(usize, &Line)>, waited: Duration) {
+    pub(super) fn unanswered(self: &Arc<Self>, over: Option<(usize, &Line)>, began: Instant, now: Instant) {
         let silent = || {
             Error::new(ErrorKind::Timeout, "send")
                 .with("server", &self.address)
                 .with("fault", "nothing came from it")
-                .with("waited", format_args!("{waited:?}"))
+                .with("waited", format_args!("{:?}", now - began))
         };
         if let Some((_, line)) = over {
             line.suspect.store(true, Ordering::Relaxed);
         }
-        let change = if self.links().iter().any(Link::is_healthy) {
+        // Connections that nothing was asked of say nothing for the server: the next caller would wait in vain over each.
+        let (began, now) = (self.micros(began), self.micros(now));
+        let change = if self.links().iter().any(|link| link.traffic().has_answered_since(began, now)) {
             self.breaker.failed(self.answered(), silent)
         } else {
             self.breaker.trip(silent)
@@ -321,19 +329,17 @@ impl Inner {
             let answer = clock::within(PATIENCE, Request::Command(&ping).over_rest(rest)).await;
             return self.probed(answer).map(drop);
         }
-        let mut outcome = Err(Error::new(ErrorKind::Unavailable, "connect"));
-        for (index, link) in self.links().iter().enumerate() {
-            if link.current().is_some() {
-                outcome = self.ping(index).await;
-            }
-        }
+        // All at the same time: each may take as long as patience lasts.
+        let there = self.links().iter().enumerate().filter(|(_, link)| link.current().is_some());
+        let outcomes = join_all(there.map(|(index, _)| self.ping(index))).await;
         if self.links().iter().all(|link| link.current().is_none())
             && let Some(link) = self.links().first()
         {
             link.dialled().await?;
             return self.ping(0).await;
         }
-        outcome
+        let silent = Err(Error::new(ErrorKind::Unavailable, "connect"));
+        outcomes.into_iter().reduce(Result::or).unwrap_or(silent)
     }
 
     /// Asks over one connection, and gives it up if nothing comes.

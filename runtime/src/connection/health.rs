@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::Connection;
 use super::breaker::BreakerStatus;
 use super::endpoint::{Endpoint, PATIENCE};
-use super::request::{Request, Server};
 use crate::clock;
 
 /// Whether the store serves.
@@ -131,7 +130,7 @@ fn warning(server: &ServerHealth) -> Option<String> {
 async fn ask(endpoint: &Endpoint) -> (ServerHealth, Option<u64>) {
     let info = redis::cmd("INFO");
     let began = clock::now();
-    let sent = endpoint.send(Request::Command(&info), Server::Any, false);
+    let sent = endpoint.ask(&info);
     let answer = clock::within(PATIENCE, sent).await;
     let took = clock::now() - began;
     let (text, error) = match answer {

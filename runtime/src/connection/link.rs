@@ -9,9 +9,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Pipeline, PushInfo, PushKind, Value};
 use tokio::sync::watch;
 
+use super::dial::{self, Driver};
 use super::failure::failed;
 use super::greeting::{Greeting, Role};
 use super::place::Place;
+use super::traffic::Traffic;
 use super::{Address, Limits};
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,6 +21,9 @@ use crate::telemetry;
 
 /// Commands that may wait for the writer. The client's default of 50 makes small batches (measured).
 const PIPELINE_BUFFER: usize = 1024;
+/// Bytes that are gathered before they are written, whatever else may come. The default of 8 KiB takes several writes for
+/// what a few hundred callers ask at once.
+const WRITE_BUFFER: usize = 64 << 10;
 
 /// A connection that worked when it was handed out.
 #[derive(Clone)]
@@ -36,26 +41,8 @@ pub(super) struct Line {
     pub(super) suspect: AtomicBool,
     /// Whether the server tells this connection of changes.
     pub(super) tracking: bool,
-}
-
-/// What has gone over a link, over all its connections.
-#[derive(Debug, Default)]
-pub(super) struct Traffic {
-    /// Commands that were begun.
-    pub(super) begun: AtomicU64,
-    /// Commands that were answered: whoever waits in vain can tell whether anything came at all.
-    pub(super) answered: AtomicU64,
-    /// Commands that were given up.
-    pub(super) given_up: AtomicU64,
-    /// When the last command was begun that has been answered, or the first after a pause; in microseconds.
-    pub(super) progress: AtomicU64,
-}
-
-impl Traffic {
-    pub(super) fn under_way(&self) -> u64 {
-        let ended = self.answered.load(Ordering::Acquire) + self.given_up.load(Ordering::Acquire);
-        self.begun.load(Ordering::Acquire).saturating_sub(ended)
-    }
+    /// Ends with the last user of the connection.
+    _driver: Driver,
 }
 
 impl Line {
@@ -121,11 +108,6 @@ impl Link {
         let dialing = self.0.dialing.lock().unwrap_or_else(PoisonError::into_inner);
         let under_way = dialing.outcome.as_ref().is_some_and(|outcome| outcome.has_changed().is_ok());
         !under_way && dialing.failed.is_none_or(|at| clock::now() - at > DIAL_PAUSE)
-    }
-
-    /// Whether there is a connection that nothing speaks against.
-    pub(super) fn is_healthy(&self) -> bool {
-        self.0.current.load().as_ref().is_some_and(|live| !live.line.is_suspect())
     }
 
     /// The live connection, dialling if there is none.
@@ -214,6 +196,7 @@ impl Shared {
             // Our own time-out covers the whole call, the wait for a connection included.
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE_BUFFER)
+            .set_write_backpressure_boundary(WRITE_BUFFER)
             .set_push_sender(move |push: PushInfo| {
                 if let Some(shared) = pushes.upgrade() {
                     shared.pushed(generation, &push);
@@ -222,20 +205,18 @@ impl Shared {
             });
         // The client's time-out does not cover the handshake with a server that accepts and then says nothing.
         let dialled = clock::within(self.connect_timeout, async {
-            let mut connection = self
-                .client
-                .get_multiplexed_async_connection_with_config(&config)
+            let (mut connection, driver) = dial::dial(&self.client, config, &self.traffic)
                 .await
                 .map_err(|error| failed("connect", &self.address, error))?;
             let (tracking, greeting) = self.greet(&mut connection).await?;
-            Ok::<_, Error>((connection, tracking, greeting))
+            Ok::<_, Error>((connection, driver, tracking, greeting))
         });
         let Some(dialled) = dialled.await else {
             return Err(Error::new(ErrorKind::Timeout, "connect")
                 .with("server", &self.address)
                 .with("limit", format_args!("{:?}", self.connect_timeout)));
         };
-        let (connection, tracking, greeting) = dialled?;
+        let (connection, driver, tracking, greeting) = dialled?;
         self.role.check(&greeting, &self.address)?;
         if self.role == Role::Primary {
             self.place.met(greeting.run_id(), &self.address);
@@ -245,6 +226,7 @@ impl Shared {
             traffic: Arc::clone(&self.traffic),
             suspect: AtomicBool::new(false),
             tracking,
+            _driver: driver,
         };
         Ok(Live { connection, line: Arc::new(line) })
     }

@@ -9,6 +9,7 @@ mod breaker;
 mod client;
 mod commands;
 mod config;
+mod dial;
 mod directory;
 mod endpoint;
 mod failure;
@@ -24,6 +25,7 @@ mod rest;
 mod secret;
 mod tls;
 mod topology;
+mod traffic;
 
 pub use breaker::{BreakerState, BreakerStatus};
 pub use endpoint::EndpointStatus;
@@ -77,8 +79,9 @@ use topology::{Redirect, Servers};
 /// # }
 /// ```
 ///
-/// Commands that wait on the server (`BLPOP`, `XREAD BLOCK`, `WAIT` ..) get a connection of their own, without a time-out.
-/// Commands that change the connection they share with others (`SELECT`, `MULTI` by hand, `SUBSCRIBE` ..) are refused.
+/// Commands that wait on the server (`BLPOP`, `XREAD BLOCK` ..) get a connection of their own, without a time-out.
+/// Commands that change the connection they share with others (`SELECT`, `MULTI` by hand, `SUBSCRIBE` ..), or whose answer
+/// depends on what else went over it (`WAIT`), are refused.
 #[derive(Clone)]
 pub struct Connection(Arc<Shared>);
 
@@ -151,11 +154,9 @@ impl Connection {
     }
 
     /// Whether only text can be sent.
+    #[cfg(feature = "upstash")]
     pub(crate) fn is_text(&self) -> bool {
-        #[cfg(feature = "upstash")]
-        return matches!(self.0.topology, Topology::Rest { .. });
-        #[cfg(not(feature = "upstash"))]
-        false
+        matches!(self.0.topology, Topology::Rest { .. })
     }
 
     /// Whether the servers tell this process of changes.
@@ -237,31 +238,39 @@ impl Connection {
         self.open(operation)?;
         let limit = self.0.limits.command_timeout;
         // Pinned here, so that it is not moved into the timer: this is on the way of every command.
-        let sent = std::pin::pin!(self.deliver(route, request));
-        match clock::within(limit, sent).await {
+        let began = clock::now();
+        let sent = std::pin::pin!(self.deliver(route, request, began));
+        match clock::within_since(began, limit, sent).await {
             Some(answer) => answer.map_err(|failed| failed.during(operation)),
             None => Err(out_of_time(operation, limit)),
         }
     }
 
     /// Chooses a server and sends, again where that is safe and may help.
-    async fn deliver(&self, mut route: Route<'_>, request: Request<'_>) -> Result<Value, Failed> {
+    async fn deliver(
+        &self,
+        mut route: Route<'_>,
+        request: Request<'_>,
+        mut now: Instant,
+    ) -> Result<Value, Failed> {
         let (mut repetitions, mut redirects) = (0, 0);
         let mut asked_for: Option<Endpoint> = None;
         loop {
             let sent = match (asked_for.take(), &self.0.servers) {
-                (Some(endpoint), _) => endpoint.send(request, route.server, true).await,
+                (Some(endpoint), _) => endpoint.send(request, route.server, true, now).await,
                 // The common case, without a look-up.
-                (None, Servers::Single(endpoint)) => endpoint.send(request, route.server, false).await,
+                (None, Servers::Single(endpoint)) => endpoint.send(request, route.server, false, now).await,
                 (None, _) => {
                     let endpoint = Box::pin(self.choose(route)).await.map_err(Failed::NotSent)?;
-                    endpoint.send(request, route.server, false).await
+                    endpoint.send(request, route.server, false, now).await
                 }
             };
             let failed = match sent {
                 Ok(value) => return Ok(value),
                 Err(failed) => failed,
             };
+            // The first attempt begins with the call, without another look at the clock.
+            now = clock::now();
             if let Some(redirect) = self.0.servers.redirect(&failed).filter(|_| redirects < MOST_REDIRECTS) {
                 redirects += 1;
                 if let Redirect::Ask(endpoint) = redirect {
@@ -367,7 +376,7 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn command(&self, operation: &'static str, cmd: &Cmd) -> Result<Value> {
         let sent = async {
-            let sent = self.endpoint.send(Request::Command(cmd), Server::Any, false).await;
+            let sent = self.endpoint.ask(cmd).await;
             sent.map_err(|failed| failed.during(operation))
         };
         in_time(operation, self.limit, sent).await

@@ -6,11 +6,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::link::{Link, Live, Traffic};
+use super::link::{Link, Live};
 use crate::clock::{self, Instant};
-
-/// How long nothing may come over a busy connection before others are preferred.
-const HELD_UP_MICROS: u64 = 1_000;
 
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -76,29 +73,5 @@ impl Pool {
 
     pub(super) fn micros(&self, at: Instant) -> u64 {
         u64::try_from((at - self.epoch).as_micros()).unwrap_or(u64::MAX)
-    }
-}
-
-impl Traffic {
-    /// A command is begun at that time; how many had been answered before.
-    pub(super) fn begin(&self, micros: u64) -> u64 {
-        let answered = self.answered.load(Ordering::Relaxed);
-        let begun = self.begun.fetch_add(1, Ordering::Relaxed);
-        if begun <= answered + self.given_up.load(Ordering::Relaxed) {
-            // Nothing was under way, so nothing was to come until now.
-            self.progress.store(micros, Ordering::Relaxed);
-        }
-        answered
-    }
-
-    /// A command that was begun at that time has been answered. (The time of the answer would cost another look at the clock.)
-    pub(super) fn answer(&self, begun_micros: u64) {
-        self.progress.store(begun_micros, Ordering::Relaxed);
-        self.answered.fetch_add(1, Ordering::Release);
-    }
-
-    fn is_held_up(&self, now_micros: u64) -> bool {
-        self.under_way() > 0
-            && now_micros.saturating_sub(self.progress.load(Ordering::Relaxed)) > HELD_UP_MICROS
     }
 }

@@ -40,7 +40,11 @@ pub(super) fn ensure(endpoint: &Arc<Inner>) {
             endpoint.breaker.half_open();
             match endpoint.probe().await {
                 Ok(()) => return endpoint.breaker.close(endpoint.answered()),
-                Err(error) => endpoint.breaker.reopen(error),
+                Err(error) => {
+                    endpoint.breaker.reopen(error);
+                    // Another server may have taken over meanwhile.
+                    endpoint.trouble();
+                }
             }
         }
     });

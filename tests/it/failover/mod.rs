@@ -44,12 +44,13 @@ impl Data {
 struct Process {
     cache: Keylatch,
     data: Arc<Data>,
-    runs: AtomicU32,
+    /// How often, for each id.
+    runs: Vec<AtomicU32>,
 }
 
 #[cached(key = "entry:{id}", ttl = "10m", tags = ["entry-tag:{id}"], skip(process), using = process.cache)]
 async fn entry(process: &Process, id: usize) -> u64 {
-    process.runs.fetch_add(1, Ordering::SeqCst);
+    process.runs[id].fetch_add(1, Ordering::SeqCst);
     process.data.at(id)
 }
 
@@ -62,18 +63,22 @@ async fn made(process: &Process, id: usize) -> u64 {
 impl Process {
     fn new(builder: keylatch::Builder, data: &Arc<Data>) -> Arc<Self> {
         let cache = builder.namespace("test").build().expect("good settings");
-        Arc::new(Self { cache, data: Arc::clone(data), runs: AtomicU32::new(0) })
+        Arc::new(Self {
+            cache,
+            data: Arc::clone(data),
+            runs: (0..1_000).map(|_| AtomicU32::new(0)).collect(),
+        })
     }
 
-    fn runs(&self) -> u32 {
-        self.runs.load(Ordering::SeqCst)
+    fn runs(&self, id: usize) -> u32 {
+        self.runs[id].load(Ordering::SeqCst)
     }
 
-    /// Whether a call is answered from its entry in the store.
+    /// Whether a call is answered from its entry in the store. (Others may read other entries meanwhile.)
     async fn is_hit(&self, id: usize) -> bool {
-        let before = self.runs();
+        let before = self.runs(id);
         entry(self, id).await;
-        self.runs() == before && entry(self, id).peek().await.is_ok_and(|entry| entry.is_some())
+        self.runs(id) == before && entry(self, id).peek().await.is_ok_and(|entry| entry.is_some())
     }
 
     /// Waits until every one of these calls is answered from its entry; how long that took.

@@ -192,7 +192,8 @@ async fn a_pool_that_falls_silent() {
     }
     proxy.silence();
     witness.look().await.fails_within("pool fell silent", COMMAND);
-    // A command's limit for each of the five, then a probe.
+    // Not a command's limit for each of the five.
+    witness.look().await.again("pool fell silent", AT_ONCE);
     witness.heals("pool fell silent", HEALED).await;
 }
 

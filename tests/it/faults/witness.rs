@@ -35,12 +35,7 @@ pub(super) async fn value(service: &Service, id: u64) -> u64 {
 impl Service {
     pub(super) fn on(builder: Builder) -> Self {
         let cache = builder.build().expect("good settings");
-        Self {
-            cache,
-            runs: AtomicU32::new(0),
-            version: AtomicU64::new(1),
-            locked: AtomicU32::new(0),
-        }
+        Self { cache, runs: AtomicU32::new(0), version: AtomicU64::new(1), locked: AtomicU32::new(0) }
     }
 
     pub(super) fn runs(&self) -> u32 {

@@ -10,7 +10,6 @@ use super::super::directory::{Directory, LookUp};
 use super::super::endpoint::{Endpoint, PATIENCE};
 use super::super::greeting::Role;
 use super::super::place::{Hub, Place};
-use super::super::request::{Request, Server};
 use super::super::{Address, Limits};
 use super::slot::{SLOTS, slot_of};
 use super::{Redirect, redirected};
@@ -157,7 +156,7 @@ impl LookUp for Nodes {
         cmd.arg("SLOTS");
         let mut last = Error::new(ErrorKind::Unavailable, "look up the slots");
         for node in self.0.to_ask(known.as_deref()) {
-            match clock::within(PATIENCE, node.send(Request::Command(&cmd), Server::Any, false)).await {
+            match clock::within(PATIENCE, node.ask(&cmd)).await {
                 Some(Ok(answer)) => match self.read(&node, answer, known.as_deref()) {
                     Some(slots) => return Ok(slots),
                     None => {

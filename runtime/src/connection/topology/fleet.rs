@@ -4,7 +4,6 @@ use redis::Value;
 
 use super::super::endpoint::Endpoint;
 use super::super::greeting::Greeting;
-use super::super::request::{Request, Server};
 use crate::clock;
 use crate::random;
 
@@ -84,7 +83,7 @@ impl Fleet {
 async fn replication(endpoint: &Endpoint) -> Option<Greeting> {
     let mut info = redis::cmd("INFO");
     info.arg("replication");
-    let sent = endpoint.send(Request::Command(&info), Server::Any, false);
+    let sent = endpoint.ask(&info);
     let answer = clock::within(PATIENCE, sent).await?.ok()?;
     Some(Greeting::parse(&text(answer)?))
 }

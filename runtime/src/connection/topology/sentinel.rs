@@ -11,7 +11,6 @@ use super::super::directory::LookUp;
 use super::super::endpoint::{Endpoint, PATIENCE};
 use super::super::greeting::Role;
 use super::super::place::{Hub, Place};
-use super::super::request::{Request, Server};
 use super::super::{Address, Limits};
 use super::fleet::{Fleet, text};
 use super::replicated::members;
@@ -67,7 +66,7 @@ impl Sentinel {
         let mut last = Error::new(ErrorKind::Unavailable, "ask the sentinels");
         for offset in 0..self.sentinels.len() {
             let index = (first + offset) % self.sentinels.len();
-            let asked = self.sentinels[index].send(Request::Command(&cmd), Server::Any, false);
+            let asked = self.sentinels[index].ask(&cmd);
             match clock::within(PATIENCE, asked).await {
                 Some(Ok(Value::Nil)) => {
                     last = Error::new(ErrorKind::Configuration, "ask the sentinels")

@@ -184,20 +184,13 @@ impl Shared {
         // One that may not lag is enough.
         let lags = batch.iter().all(|waiting| waiting.server == Server::Replica);
         let server = if lags { Server::Replica } else { Server::Familiar };
-        match spread::read(&self.connection, server, &asked).await {
-            Ok(values) => {
-                self.learn(values.iter().flatten().map(Bytes::len).sum::<usize>() / batch.len());
-                for (waiting, places) in batch.into_iter().zip(places) {
-                    let own = places.into_iter().map(|place| values[place].clone()).collect();
-                    // A caller that is gone is not interested.
-                    let _ = waiting.answer.send(Ok(own));
-                }
-            }
-            Err(error) => {
-                for waiting in batch {
-                    let _ = waiting.answer.send(Err(error.clone()));
-                }
-            }
+        let values = spread::read_each(&self.connection, server, &asked).await;
+        let bytes: usize = values.iter().flatten().flatten().map(Bytes::len).sum();
+        self.learn(bytes / batch.len());
+        for (waiting, places) in batch.into_iter().zip(places) {
+            let own = places.into_iter().map(|place| values[place].clone()).collect();
+            // A caller that is gone is not interested.
+            let _ = waiting.answer.send(own);
         }
     }
 

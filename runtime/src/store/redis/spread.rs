@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use redis::{Cmd, Value};
 
 use super::answer::{bulks, is_code, unexpected};
@@ -58,6 +58,31 @@ pub(super) async fn read(
     Ok(in_order(&groups, answers))
 }
 
+/// Reads the keys as [`read`] does; the failure of one server does not touch the keys of others.
+pub(super) async fn read_each(
+    connection: &Connection,
+    server: Server,
+    keys: &[&Key],
+) -> Vec<Result<Option<Bytes>>> {
+    if !connection.is_cluster() {
+        return each(read_group(connection, server, keys).await, keys.len());
+    }
+    let groups = groups(connection, keys);
+    let reads = groups
+        .iter()
+        .map(async |group| each(read_group(connection, server, &group.keys).await, group.keys.len()));
+    let answers = join_all(reads).await;
+    in_order(&groups, answers)
+}
+
+/// The outcome for each of so many keys.
+fn each<T>(outcome: Result<Vec<T>>, keys: usize) -> Vec<Result<T>> {
+    match outcome {
+        Ok(values) => values.into_iter().map(Ok).collect(),
+        Err(error) => std::iter::repeat_with(|| Err(error.clone())).take(keys).collect(),
+    }
+}
+
 /// Whether some of a command's keys have moved to another node and some have not, as while their slot is on its way: that
 /// may be so for hours, and each of them alone can be reached.
 pub(super) fn are_apart(error: &Error, keys: &[&Key]) -> bool {
@@ -81,11 +106,7 @@ async fn read_group(connection: &Connection, server: Server, keys: &[&Key]) -> R
     }
 }
 
-async fn read_together(
-    connection: &Connection,
-    server: Server,
-    keys: &[&Key],
-) -> Result<Vec<Option<Bytes>>> {
+async fn read_together(connection: &Connection, server: Server, keys: &[&Key]) -> Result<Vec<Option<Bytes>>> {
     let Some(first) = keys.first() else { return Ok(Vec::new()) };
     let route = Route::to(first, server, Repeat::Safe);
     match connection.command("read", route, &mget(keys)).await? {
