@@ -320,6 +320,23 @@ impl Connection {
         self.0.hub.after_failover() == AfterFailover::Distrust
     }
 
+    /// Whether a server that was restarted or replaced is told the last invalidations.
+    pub(crate) fn replays(&self) -> bool {
+        self.0.hub.after_failover() == AfterFailover::Replay
+    }
+
+    /// Dials the primaries to which there is no connection, so that it is known whether they are the ones they were.
+    pub(crate) async fn meet(&self) {
+        if self.is_text() || self.open("meet").is_err() {
+            return;
+        }
+        let Ok(primaries) = self.primaries("meet").await else { return };
+        for node in primaries.iter().filter(|node| node.endpoint.status().connections == 0) {
+            // A failure is the breaker's to know.
+            let _ = node.command("meet", &redis::cmd("PING")).await;
+        }
+    }
+
     /// Each primary, to be addressed one by one: an owner of slots of a cluster, else the only one.
     pub(crate) async fn primaries(&self, operation: &'static str) -> Result<Vec<Node>> {
         let limit = self.0.limits.command_timeout;

@@ -16,15 +16,15 @@ pub use global::{global, home};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::cache::{Entry, Flights, Function};
 use crate::clock;
 use crate::connection::{Connection, Health};
 use crate::error::{Error, ErrorKind, Result};
-use crate::invalidation::{Invalidation, Kept, Target, carry_out, keep};
+use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern};
 use crate::lock::{HeldLocks, LockBuilder};
 use crate::store::AnyStore;
@@ -51,6 +51,15 @@ use crate::telemetry;
 /// ```
 #[derive(Clone)]
 pub struct Keylatch(Arc<Inner>);
+
+/// Does not keep it alive.
+pub(crate) struct WeakKeylatch(Weak<Inner>);
+
+impl WeakKeylatch {
+    pub(crate) fn upgrade(&self) -> Option<Keylatch> {
+        self.0.upgrade().map(Keylatch)
+    }
+}
 
 struct Inner {
     namespace: Namespace,
@@ -270,8 +279,9 @@ impl Keylatch {
     /// Carries out what belongs here; keeps it if that fails.
     pub(crate) async fn carry_out(&self, targets: Vec<Target>) -> Result<()> {
         let keeps = self.rules().keep_invalidations;
-        if keeps && self.0.store.connection().is_some() {
+        if keeps && self.0.store.connection().is_some_and(Connection::replays) {
             self.0.kept.remember(&targets, self.space().all());
+            ensure_keeper(self);
         }
         let outcome = carry_out(self.store(), &targets).await;
         if let Err(error) = &outcome
@@ -292,6 +302,7 @@ impl Keylatch {
         if self.0.store.is_sheltered(key) {
             return Ok(());
         }
+        ensure_keeper(self);
         let repeated = Box::pin(self.0.kept.repeat(self.store()));
         self.in_time(None, "repeat invalidations", std::pin::pin!(repeated)).await
     }
@@ -362,6 +373,10 @@ impl Keylatch {
     #[expect(clippy::unused_self, reason = "becomes a setting of the instance when one is needed")]
     pub(crate) fn hold_life(&self) -> Duration {
         crate::invalidation::HOLD_LIFE
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakKeylatch {
+        WeakKeylatch(Arc::downgrade(&self.0))
     }
 
     /// Tells instances apart.

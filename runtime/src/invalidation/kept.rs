@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Target;
+use tokio::sync::Notify;
+
 use super::target::carry_out;
+use super::{Target, keeper};
 use crate::clock::Instant;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
@@ -16,9 +18,6 @@ use crate::{Keylatch, clock, telemetry};
 
 /// How many are kept. When there are more, everything is invalidated instead.
 const LIMIT: usize = 10_000;
-/// The pause between two tries in the background.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -27,14 +26,24 @@ pub(crate) struct Kept {
     remembered: Duration,
     /// Shared with the store, which is not read while it is set.
     any: Arc<AtomicBool>,
-    targets: Mutex<Vec<Target>>,
+    waiting: Mutex<Waiting>,
     /// The last ones, sent or not: a server that was restarted from a snapshot, or a replica that was promoted, may never
     /// have seen them.
     recent: Mutex<VecDeque<(Instant, Target)>>,
     /// Readers wait for the one that repeats.
     repeating: tokio::sync::Mutex<()>,
-    /// Whether a task repeats in the background, for processes that do not read.
-    in_background: AtomicBool,
+    /// Whether the keeper runs.
+    pub(super) is_watched: AtomicBool,
+    /// Told when the first invalidation is kept.
+    pub(super) owing: Arc<Notify>,
+}
+
+/// What waits to be sent.
+#[derive(Debug, Default)]
+struct Waiting {
+    targets: Vec<Target>,
+    /// How often there were too many, so that they were replaced.
+    overflows: u64,
 }
 
 impl Kept {
@@ -42,10 +51,11 @@ impl Kept {
         Self {
             remembered,
             any: Arc::default(),
-            targets: Mutex::default(),
+            waiting: Mutex::default(),
             recent: Mutex::default(),
             repeating: tokio::sync::Mutex::default(),
-            in_background: AtomicBool::new(false),
+            is_watched: AtomicBool::new(false),
+            owing: Arc::default(),
         }
     }
 
@@ -56,21 +66,37 @@ impl Kept {
 
     /// How many wait to be sent.
     pub(crate) fn count(&self) -> usize {
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.waiting().targets.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         !self.any.load(Ordering::Acquire)
     }
 
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn keep(&self, targets: Vec<Target>, all: &Key) -> usize {
-        let mut kept = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(targets);
-        if kept.len() > LIMIT {
-            *kept = vec![Target::Key(all.clone())];
+        let mut waiting = self.waiting();
+        waiting.targets.extend(targets);
+        if waiting.targets.len() > LIMIT {
+            waiting.targets = vec![Target::Key(all.clone())];
+            waiting.overflows += 1;
         }
         self.any.store(true, Ordering::Release);
-        kept.len()
+        waiting.targets.len()
+    }
+
+    /// So many from the front have been sent, when there had been so many overflows.
+    fn sent(&self, count: usize, overflows: u64) {
+        let mut waiting = self.waiting();
+        // What was added meanwhile stays. An overflow has replaced them all, and stays, too: it stands also for what was
+        // added after these were sent.
+        if waiting.overflows == overflows {
+            waiting.targets.drain(..count);
+        }
+        self.any.store(!waiting.targets.is_empty(), Ordering::Release);
     }
 
     /// Remembers what is about to be sent, for as long as another server may not know it.
@@ -85,6 +111,17 @@ impl Kept {
             recent.clear();
             recent.push_back((now, Target::Key(all.clone())));
         }
+    }
+
+    /// Whether a server lacks something that this process has invalidated.
+    pub(super) fn owes(&self, store: &AnyStore) -> bool {
+        !self.is_empty() || store.connection().is_some_and(Connection::has_strangers)
+    }
+
+    /// Whether a server that is met now may lack something.
+    pub(super) fn remembers(&self) -> bool {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.back().is_some_and(|(at, _)| clock::now() - *at <= self.remembered)
     }
 
     fn recent(&self) -> Vec<Target> {
@@ -102,48 +139,60 @@ impl Kept {
                 stranger.told();
             }
         }
-        let targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (targets, overflows) = {
+            let waiting = self.waiting();
+            (waiting.targets.clone(), waiting.overflows)
+        };
         if targets.is_empty() {
             return Ok(());
         }
         carry_out(store, &targets).await?;
         telemetry::invalidations_repeated(targets.len());
-        let mut kept = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        // What was added meanwhile stays. An overflow has replaced them all, and stays, too.
-        if kept.starts_with(&targets) {
-            kept.drain(..targets.len());
-        }
-        self.any.store(!kept.is_empty(), Ordering::Release);
+        self.sent(targets.len(), overflows);
         Ok(())
     }
 }
 
 /// Keeps what failed, and sees to it that it is repeated even if nobody reads.
 pub(crate) fn keep(home: &Keylatch, targets: Vec<Target>, error: &Error) {
-    let pending = home.kept().keep(targets, home.space().all());
+    let kept = home.kept();
+    let is_first = kept.is_empty();
+    let pending = kept.keep(targets, home.space().all());
     telemetry::invalidation_kept(error, pending);
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-    if home.kept().in_background.swap(true, Ordering::AcqRel) {
-        return;
+    if is_first {
+        kept.owing.notify_one();
     }
-    // Holds on to the `Keylatch` until the server has been told: other processes read the same entries.
-    let task = Background(home.clone());
-    runtime.spawn(async move {
-        let mut pause = FIRST_PAUSE;
-        while !task.0.kept().is_empty() {
-            clock::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-            // The failure is the same as the one that was reported when these were kept.
-            let _ = task.0.kept().repeat(task.0.store()).await;
-        }
-    });
+    keeper::ensure(home);
 }
 
-/// The task that repeats in the background. However it ends, also with its runtime, another one may begin.
-struct Background(Keylatch);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Drop for Background {
-    fn drop(&mut self) {
-        self.0.kept().in_background.store(false, Ordering::Release);
+    fn targets(count: usize) -> Vec<Target> {
+        vec![Target::Key(Key::of("one")); count]
+    }
+
+    #[test]
+    fn an_overflow_outlives_the_sending_of_the_one_before() {
+        let (kept, all) = (Kept::new(Duration::ZERO), Key::of("all"));
+        assert_eq!(kept.keep(targets(LIMIT + 1), &all), 1, "everything");
+        let overflows = kept.waiting().overflows;
+        // While that is on its way, there are too many again.
+        assert_eq!(kept.keep(targets(LIMIT), &all), 1);
+        kept.sent(1, overflows);
+        assert_eq!(kept.waiting().targets, [Target::Key(all)]);
+        assert!(!kept.is_empty());
+    }
+
+    #[test]
+    fn what_is_added_meanwhile_stays() {
+        let (kept, all) = (Kept::new(Duration::ZERO), Key::of("all"));
+        kept.keep(targets(2), &all);
+        kept.keep(targets(3), &all);
+        kept.sent(2, 0);
+        assert_eq!(kept.count(), 3);
+        kept.sent(3, 0);
+        assert!(kept.is_empty());
     }
 }

@@ -1,12 +1,14 @@
 //! Invalidation: what goes, when, and what happens when the server cannot be told.
 
 mod around;
+mod keeper;
 mod kept;
 mod target;
 
 pub use around::{When, invalidate};
 
 pub(crate) use around::HOLD_LIFE;
+pub(crate) use keeper::ensure as ensure_keeper;
 pub(crate) use kept::{Kept, keep};
 pub(crate) use target::{Target, carry_out};
 

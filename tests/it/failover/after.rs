@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keylatch::{AfterFailover, Builder, CachedCall, Keylatch};
+use keylatch::{AfterFailover, Builder, CachedCall, Keylatch, Pattern};
 
-use super::{Data, Process, Readers, entry, made};
+use super::{Data, LOOK_UP, Process, Readers, entry, made};
 use crate::support::proxy::Mode;
 use crate::support::sentinel::{MASTER, Sentinels};
 use crate::support::{RedisServer, builder};
@@ -154,6 +154,65 @@ async fn distrusted(loss: Loss, writer_goes: bool) {
 async fn trusted(loss: Loss) {
     let outcome = lose(loss, AfterFailover::Trust, false).await;
     assert!(outcome.writer > 0 && outcome.other > 0, "nothing was lost: {outcome:?}");
+}
+
+/// A process that only invalidates repeats what it has invalidated, too: others read.
+async fn repeated_by_a_writer_that_is_idle(mut loss: Loss) {
+    let data = Data::new();
+    let (writer, other) = (Process::new(loss.builder(), &data), Process::new(loss.builder(), &data));
+    other.until_hits(IDS).await;
+    loss.begin();
+    for id in IDS {
+        data.write(id);
+        entry(&writer, id).invalidate().await.expect("it is acknowledged");
+    }
+    let readers = Readers::start(std::slice::from_ref(&other), IDS);
+    loss.strike().await;
+    let struck = Instant::now();
+    // The idle process looks once a second whether the server is another one.
+    tokio::time::sleep_until((struck + WATCHED + SOON).into()).await;
+    let seen = readers.stop().await;
+    assert_eq!(other.stale(IDS).await, [] as [usize; 0]);
+    let old_for = seen.last_old.map_or(Duration::ZERO, |last| last.saturating_duration_since(struck));
+    eprintln!(
+        "an idle writer: {} old answers of {}, the last {old_for:?} after the loss",
+        seen.old, seen.calls
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_is_idle_repeats_to_a_promoted_server() {
+    repeated_by_a_writer_that_is_idle(Loss::of_a_promotion().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_is_idle_repeats_to_a_restarted_server() {
+    repeated_by_a_writer_that_is_idle(Loss::of_a_snapshot()).await;
+}
+
+/// Each pattern takes a scan of all keys, and all of them together many times the limit of a look-up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_read_again_however_long_the_repetition_takes() {
+    const FILL: &str = "for n = 1, 100000 do redis.call('SET', 'filler:' .. n, '') end";
+    let loss = RedisServer::start();
+    loss.query(&["EVAL", FILL, "0"]).expect("it answers");
+    let mut loss = Loss::Snapshot(loss);
+    let data = Data::new();
+    let process = Process::new(loss.builder(), &data);
+    process.until_hits(IDS).await;
+    loss.begin();
+    let began = Instant::now();
+    for round in 0..25 {
+        data.write(IDS.start);
+        let pattern = Pattern::of("entry").part(&(IDS.start + round % IDS.len()));
+        process.cache.invalidate_matching(&pattern).await.expect("it is acknowledged");
+    }
+    let took = began.elapsed();
+    assert!(took > LOOK_UP * 2, "{took:?} is not long");
+    loss.strike().await;
+    let hits = process.until_hits(IDS).await;
+    assert_eq!(process.stale(IDS).await, [] as [usize; 0]);
+    eprintln!("invalidations of {took:?} are repeated, and there are hits again after {hits:?}");
 }
 
 macro_rules! after {

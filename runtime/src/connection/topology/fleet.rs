@@ -24,7 +24,10 @@ impl Fleet {
     /// Finds out which replicas may be read: those that follow their primary, and have by now what it had at the last
     /// look. What they serve is thus never older than about two intervals.
     pub(super) async fn look(primary: Endpoint, members: Vec<Endpoint>, before: Option<&Self>) -> Self {
-        if members.is_empty() {
+        // A new primary is not asked yet: meeting it would have it told the last invalidations while commands still go to
+        // the one before.
+        let is_new = before.is_some_and(|before| !before.primary.is(&primary));
+        if members.is_empty() || is_new {
             return Self { primary, members, replicas: Vec::new(), offset: 0 };
         }
         let here = replication(&primary).await.and_then(|greeting| greeting.replication_offset());
