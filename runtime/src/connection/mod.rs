@@ -154,9 +154,11 @@ impl Connection {
     }
 
     /// Whether only text can be sent.
-    #[cfg(feature = "upstash")]
     pub(crate) fn is_text(&self) -> bool {
-        matches!(self.0.topology, Topology::Rest { .. })
+        #[cfg(feature = "upstash")]
+        return matches!(self.0.topology, Topology::Rest { .. });
+        #[cfg(not(feature = "upstash"))]
+        false
     }
 
     /// Whether the servers tell this process of changes.
