@@ -169,6 +169,10 @@ impl Endpoint {
             prober::ensure(&self.0);
             return Err(Failed::NotSent(inner.breaker.refusal()));
         }
+        #[cfg_attr(
+            not(feature = "upstash"),
+            expect(clippy::infallible_destructuring_match, reason = "there is one transport without REST")
+        )]
         let pool = match &inner.transport {
             Transport::Pool(pool) => pool,
             #[cfg(feature = "upstash")]
