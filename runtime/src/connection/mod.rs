@@ -329,7 +329,8 @@ impl Connection {
 
     /// Dials the primaries to which there is no connection, so that it is known whether they are the ones they were.
     pub(crate) async fn meet(&self) {
-        if self.is_text() || self.open("meet").is_err() {
+        // Over REST there are none, and a server does not tell who it is.
+        if self.topology_name() == "rest" || self.open("meet").is_err() {
             return;
         }
         let Ok(primaries) = self.primaries("meet").await else { return };
