@@ -98,6 +98,13 @@ pub(super) fn failed(operation: &'static str, address: &str, error: RedisError) 
         Some(code) => described.with("code", code),
         None => described,
     };
+    let is_login = error.kind() == redis::ErrorKind::AuthenticationFailed
+        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"));
+    let described = if is_login {
+        described.remedy("check the user and the password, for example in REDIS_URL or REDIS_PASSWORD")
+    } else {
+        described
+    };
     described.because(error)
 }
 

@@ -3,4 +3,5 @@
 mod witness;
 
 mod rest;
+mod server;
 mod wire;

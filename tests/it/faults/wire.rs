@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::witness::{AT_ONCE, COMMAND, HEALED, LOOK_UP, Seen, Witness, at};
+use super::witness::{AT_ONCE, COMMAND, HEALED, Witness, at};
 use crate::support::proxy::Mode;
 use crate::support::{Proxy, RedisServer};
 
@@ -195,21 +195,4 @@ async fn a_pool_that_falls_silent() {
     // Not a command's limit for each of the five.
     witness.look().await.again("pool fell silent", AT_ONCE);
     witness.heals("pool fell silent", HEALED).await;
-}
-
-impl Seen {
-    /// The second look: what was computed meanwhile answers, and the rest fails by then.
-    fn again(&self, name: &str, within: Duration) {
-        assert!(self.cached.1 < within.min(LOOK_UP), "{name}: {:?}", self.cached);
-        assert!(
-            self.invalidated.0.is_err()
-                && self.locked.0.is_err()
-                && self.set.0.is_err()
-                && self.got.0.is_err(),
-            "{name}: {self:?}"
-        );
-        for took in [self.invalidated.1, self.locked.1, self.set.1, self.got.1] {
-            assert!(took < within, "{name}: {took:?}");
-        }
-    }
 }

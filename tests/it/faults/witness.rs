@@ -236,6 +236,21 @@ impl Seen {
         self
     }
 
+    /// The second look: what was computed meanwhile answers, and the rest fails by then.
+    pub(super) fn again(&self, name: &str, within: Duration) {
+        assert!(self.cached.1 < within.min(LOOK_UP), "{name}: {:?}", self.cached);
+        assert!(
+            self.invalidated.0.is_err()
+                && self.locked.0.is_err()
+                && self.set.0.is_err()
+                && self.got.0.is_err(),
+            "{name}: {self:?}"
+        );
+        for took in [self.invalidated.1, self.locked.1, self.set.1, self.got.1] {
+            assert!(took < within, "{name}: {took:?}");
+        }
+    }
+
     fn summary(&self) -> String {
         let outcome = |ok: bool| if ok { "ok" } else { "error" };
         format!(

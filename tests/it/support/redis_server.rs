@@ -90,11 +90,19 @@ impl RedisServer {
             .expect("`redis-server` is installed (apt-get install redis-server)");
         self.process = Some(process);
         let deadline = Instant::now() + Duration::from_secs(10);
-        // A server that asks for a password answers, too.
-        while !self.command("PING").is_some_and(|answer| answer == "+PONG" || answer.starts_with("-NOAUTH")) {
+        // A server that asks for a password answers, too, and so does one that still loads.
+        let answers =
+            |answer: String| ["+PONG", "-NOAUTH", "-LOADING"].iter().any(|start| answer.starts_with(start));
+        while !self.command("PING").is_some_and(answers) {
             assert!(Instant::now() < deadline, "redis-server on port {} does not answer", self.port);
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// The same with more arguments, as soon as the port is open: it may not be ready yet.
+    pub(crate) fn restart_with(&mut self, arguments: &[&str]) {
+        self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self.restart();
     }
 
     pub(crate) fn is_running(&self) -> bool {

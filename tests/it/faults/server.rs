@@ -1,0 +1,205 @@
+//! Faults of the server itself: it refuses the login, is full, loads, forgets, is demoted, or closes connections.
+
+use std::time::{Duration, Instant};
+
+use keylatch::CachedCall;
+
+use super::witness::{AT_ONCE, COMMAND, HEALED, LOOK_UP, SLACK, Witness, again, value};
+use crate::support::RedisServer;
+use crate::support::replicated::{follow, until_in_step};
+
+const RIGHT: &str = "the-r1ght-word";
+const WRONG: &str = "the-wr0ng-word";
+
+/// With a password; as the server sees it, and as the witnesses do.
+fn with_password() -> RedisServer {
+    RedisServer::start_with(&["--requirepass", RIGHT])
+}
+
+fn url(server: &RedisServer, password: &str) -> String {
+    format!("redis://:{password}@127.0.0.1:{}", server.port())
+}
+
+/// One command under a login of its own.
+fn log_in_and(server: &RedisServer, password: &str, words: &[&str]) {
+    let client = redis::Client::open(url(server, password)).expect("a good URL");
+    let mut connection = client.get_connection().expect("the password is right");
+    let (name, arguments) = words.split_first().expect("a command");
+    redis::cmd(name).arg(arguments).exec(&mut connection).expect("it answers");
+}
+
+/// An error and its causes, as a log shows them.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password() {
+    let server = with_password();
+    let witness = Witness::at(&url(&server, WRONG));
+    let seen = witness.look().await;
+    seen.fails_within("wrong password", AT_ONCE);
+    let error = seen.invalidated.0.expect_err("it is refused");
+    let told = chain(&error);
+    assert!(told.contains("check the user and the password"), "{told}");
+    for secret in [WRONG, RIGHT] {
+        assert!(!format!("{told} {error:?}").contains(secret), "{told} {error:?}");
+    }
+    witness.look().await.again("wrong password, then", AT_ONCE);
+    log_in_and(&server, RIGHT, &["CONFIG", "SET", "requirepass", WRONG]);
+    witness.heals("wrong password", HEALED).await;
+}
+
+/// Connections that there are go on; new ones are refused until the configuration follows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_is_rotated() {
+    let server = with_password();
+    let witness = Witness::at(&url(&server, RIGHT));
+    witness.works().await;
+    log_in_and(&server, RIGHT, &["CONFIG", "SET", "requirepass", WRONG]);
+    witness.look().await.works_within("password rotated", AT_ONCE);
+    log_in_and(&server, WRONG, &["CLIENT", "KILL", "TYPE", "normal"]);
+    witness.look().await.fails_within("password rotated, connections closed", AT_ONCE);
+    log_in_and(&server, WRONG, &["CONFIG", "SET", "requirepass", RIGHT]);
+    witness.heals("password rotated", HEALED).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_clients() {
+    let server = RedisServer::start();
+    // Occupied before the limit is set: a connection is refused when it is one too many.
+    let client = redis::Client::open(server.url()).expect("a good URL");
+    let mut occupied: Vec<_> = (0..4).map(|_| client.get_connection().expect("there is room")).collect();
+    let mut limit = |clients: &str| {
+        redis::cmd("CONFIG").arg(&["SET", "maxclients", clients]).exec(&mut occupied[0]).expect("it answers");
+    };
+    limit("4");
+    let witness = Witness::at(&server.url());
+    witness.look().await.fails_within("no more clients", AT_ONCE);
+    witness.look().await.again("no more clients, then", AT_ONCE);
+    limit("1000");
+    witness.heals("no more clients", HEALED).await;
+}
+
+/// It answers, but only that it is not ready, so nobody waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loading() {
+    let mut server = RedisServer::start_with(&["--rdbcompression", "no"]);
+    let witness = Witness::at(&server.url());
+    witness.works().await;
+    let mut fill = redis::pipe();
+    for n in 0..20_000 {
+        fill.set(format!("filler:{n}"), "x").ignore();
+    }
+    let client = redis::Client::open(server.url()).expect("a good URL");
+    fill.exec(&mut client.get_connection().expect("it answers")).expect("it answers");
+    server.query(&["SAVE"]).expect("it answers");
+    server.kill();
+    // Some 0.1 ms for each key.
+    server.restart_with(&["--key-load-delay", "100", "--loading-process-events-interval-bytes", "1024"]);
+    let began = Instant::now();
+    let seen = witness.look().await;
+    assert!(
+        server.query(&["DBSIZE"]).is_err_and(|error| error.code() == Some("LOADING")),
+        "it is ready already"
+    );
+    seen.fails_within("loading", LOOK_UP);
+    witness.look().await.again("loading, then", AT_ONCE);
+    witness.heals("loading", Duration::from_secs(20)).await;
+    eprintln!("loading: took {:?} in all", began.elapsed());
+}
+
+/// Hits go on; what needs memory fails and says so, and invalidations, which need none, are carried out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn out_of_memory() {
+    let server = RedisServer::start();
+    let witness = Witness::at(&server.url());
+    witness.works().await;
+    server.query(&["CONFIG", "SET", "maxmemory", "1"]).expect("it answers");
+    let seen = witness.look().await;
+    assert!(!seen.cached.0 && seen.cached.1 < AT_ONCE, "the entry is read: {seen:?}");
+    assert!(seen.got.0.is_ok() && seen.invalidated.0.is_ok(), "neither needs memory: {seen:?}");
+    assert!(seen.locked.1 < AT_ONCE && seen.set.1 < AT_ONCE, "{seen:?}");
+    let set = seen.set.0.expect_err("there is no room");
+    assert_eq!(set.code(), Some("OOM"), "{set}");
+    let locked = seen.locked.0.expect_err("there is no room");
+    assert!(chain(&locked).contains("OOM") && !locked.body_ran(), "{}", chain(&locked));
+
+    let (before, began) = (witness.reader.runs(), Instant::now());
+    assert_eq!(value(&witness.reader, 50).await, 1_050);
+    assert!(began.elapsed() < AT_ONCE && witness.reader.runs() > before, "a miss runs its body");
+    let stays = witness.reader.breaker().await;
+    assert_eq!(stays.opened, 0, "a full server serves");
+    server.query(&["CONFIG", "SET", "maxmemory", "0"]).expect("it answers");
+    witness.heals("out of memory", HEALED).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_are_forgotten() {
+    let server = RedisServer::start();
+    let witness = Witness::at(&server.url());
+    witness.works().await;
+    server.query(&["SCRIPT", "FLUSH"]).expect("it answers");
+    witness.look().await.works_within("scripts forgotten", AT_ONCE);
+    // And again while everybody invalidates: a script may be forgotten between its two commands.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(300) {
+        server.query(&["SCRIPT", "FLUSH"]).expect("it answers");
+        value(&witness.invalidator, 2).invalidate().await.expect("it is told");
+        witness.locker.job().await.expect("it is free");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_are_killed() {
+    let server = RedisServer::start();
+    let witness = Witness::at(&server.url());
+    witness.works().await;
+    for _ in 0..20 {
+        server.query(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).expect("it answers");
+        // A command may be sent before the end of its connection is noticed; then nobody knows whether it ran.
+        let seen = witness.look().await;
+        for took in [seen.cached.1, seen.invalidated.1, seen.locked.1, seen.set.1, seen.got.1] {
+            assert!(took < AT_ONCE + SLACK, "{seen:?}");
+        }
+        assert!(seen.got.0.is_ok(), "a read is repeated: {seen:?}");
+    }
+    witness.heals("connections killed", HEALED).await;
+}
+
+/// Entries and stamps are gone together; whatever was in the memory of a process does not outlive them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_is_flushed() {
+    let server = RedisServer::start();
+    let witness = Witness::at(&server.url());
+    witness.works().await;
+    server.query(&["FLUSHALL"]).expect("it answers");
+    for service in witness.all() {
+        service.version.store(2, std::sync::atomic::Ordering::SeqCst);
+    }
+    let seen = witness.look().await;
+    assert!(seen.cached.0 && seen.cached.1 < AT_ONCE, "a miss, and nobody waits: {seen:?}");
+    assert!(seen.invalidated.0.is_ok() && seen.locked.0.is_ok() && seen.set.0.is_ok(), "{seen:?}");
+    assert_eq!(value(&witness.reader, 1).await, 2_001, "nothing old");
+    witness.heals("flushed", AT_ONCE).await;
+}
+
+/// It is a replica now, and refuses writes: nobody may take that for success, and nothing is read that it may not be told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demoted() {
+    let (server, other) = (RedisServer::start(), RedisServer::start());
+    let witness = Witness::at(&server.url());
+    witness.works().await;
+    follow(&server, other.port());
+    until_in_step(&server).await;
+    let seen = witness.look().await;
+    eprintln!("demoted: {seen:?}");
+    assert!(seen.invalidated.0.is_err() && seen.locked.0.is_err() && seen.set.0.is_err(), "{seen:?}");
+    for took in [seen.cached.1, seen.invalidated.1, seen.locked.1, seen.set.1] {
+        assert!(took < COMMAND + SLACK, "{seen:?}");
+    }
+    server.query(&["REPLICAOF", "NO", "ONE"]).expect("it answers");
+    witness.heals("demoted", HEALED).await;
+    again(HEALED, async || value(&witness.invalidator, 2).invalidate().await.is_ok()).await;
+}
