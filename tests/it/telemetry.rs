@@ -108,3 +108,23 @@ async fn failures_are_traced_without_the_password() {
     let everything = format!("{} {error} {error:?} {nowhere:?}", collected.all());
     assert!(!everything.contains(SECRET), "{everything}");
 }
+
+#[tokio::test]
+async fn a_breaker_tells_when_it_opens_and_closes() {
+    let collected = Collected::default();
+    let _collecting = tracing::subscriber::set_default(collected.clone());
+    let mut server = RedisServer::start();
+    let cache = keylatch(&server);
+    traced(&cache, 1).await;
+    server.kill();
+    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    while !collected.at(Level::WARN, "not asked any more") {
+        traced(&cache, 2).await;
+        assert!(std::time::Instant::now() < deadline, "{}", collected.all());
+    }
+    server.restart();
+    while !collected.at(Level::INFO, "is asked again") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(std::time::Instant::now() < deadline, "{}", collected.all());
+    }
+}

@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 use serde::Serialize;
@@ -325,7 +324,7 @@ impl Inner {
         prober::after(self, change);
     }
 
-    /// One call to find out whether the server is there: over the connections that there are, or a new one.
+    /// One call to find out whether the server is there: over a connection that there is, or a new one.
     pub(super) async fn probe(&self) -> Result<()> {
         #[cfg(feature = "upstash")]
         if let Transport::Rest(rest) = &self.transport {
@@ -333,17 +332,24 @@ impl Inner {
             let answer = clock::within(PATIENCE, Request::Command(&ping).over_rest(rest)).await;
             return self.probed(answer).map(drop);
         }
-        // All at the same time: each may take as long as patience lasts.
-        let there = self.links().iter().enumerate().filter(|(_, link)| link.current().is_some());
-        let outcomes = join_all(there.map(|(index, _)| self.ping(index))).await;
-        if self.links().iter().all(|link| link.current().is_none())
-            && let Some(link) = self.links().first()
-        {
+        let links = self.links();
+        let healthy = links.iter().position(Link::is_healthy);
+        let index = healthy.or_else(|| links.iter().position(Link::is_there)).unwrap_or(0);
+        if let Some(link) = links.get(index) {
             link.dialled().await?;
-            return self.ping(0).await;
         }
-        let silent = Err(Error::new(ErrorKind::Unavailable, "connect"));
-        outcomes.into_iter().reduce(Result::or).unwrap_or(silent)
+        let outcome = self.ping(index).await;
+        if outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout) {
+            // Neither a command nor this call was answered. The next one dials, in case only the connections have died.
+            links.iter().for_each(Link::give_up);
+        }
+        outcome
+    }
+
+    /// Connections over which nothing came for a while.
+    pub(super) fn suspects(&self) -> impl Iterator<Item = usize> {
+        let links = self.links().iter().enumerate();
+        links.filter(|(_, link)| link.is_there() && !link.is_healthy()).map(|(index, _)| index)
     }
 
     /// Asks over one connection, and gives it up if nothing comes.

@@ -82,6 +82,8 @@ pub(super) fn failed(operation: &'static str, address: &str, error: RedisError) 
         _ if error.is_timeout() => ErrorKind::Timeout,
         redis::ErrorKind::Parse | redis::ErrorKind::UnexpectedReturnType => ErrorKind::Protocol,
         redis::ErrorKind::InvalidClientConfig => ErrorKind::Configuration,
+        // Others will leave.
+        _ if is_crowded(&error) => ErrorKind::Unavailable,
         // The server is there but not yet, or no longer, willing: the same command may succeed later.
         redis::ErrorKind::Io
         | redis::ErrorKind::Server(
@@ -98,15 +100,35 @@ pub(super) fn failed(operation: &'static str, address: &str, error: RedisError) 
         Some(code) => described.with("code", code),
         None => described,
     };
-    let is_login = error.kind() == redis::ErrorKind::AuthenticationFailed
-        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"));
-    let described = if is_login {
-        described.remedy("check the user and the password, for example in REDIS_URL or REDIS_PASSWORD")
-    } else {
-        described
+    let described = match remedy(operation, &error) {
+        Some(remedy) => described.remedy(remedy),
+        None => described,
     };
     described.because(error)
 }
+
+/// Whether the server has all the clients that it may.
+fn is_crowded(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.starts_with("max number of clients"))
+}
+
+/// What a person can do about it, where that is known.
+fn remedy(operation: &'static str, error: &RedisError) -> Option<&'static str> {
+    match error.code() {
+        Some("NOAUTH") => Some("the server wants a password: set it in `REDIS_URL` or `REDIS_PASSWORD`"),
+        Some("WRONGPASS") => Some(CHECK_LOGIN),
+        Some("OOM") => Some("raise its `maxmemory`, or let it evict by `maxmemory-policy`"),
+        _ if error.kind() == redis::ErrorKind::AuthenticationFailed => Some(CHECK_LOGIN),
+        _ if is_crowded(error) => Some("raise its `maxclients`, or lower `REDIS_POOL_SIZE`"),
+        // A server that is full may reset a connection before its reason has been read.
+        _ if operation == "connect" && error.is_connection_dropped() => {
+            Some("it closed the connection at once: look at its `maxclients`, and whether it wants TLS")
+        }
+        _ => None,
+    }
+}
+
+const CHECK_LOGIN: &str = "check the user and the password in `REDIS_URL`, or `REDIS_PASSWORD`";
 
 /// For the client's traits: the client's own error where there is one, else ours as an I/O error.
 impl From<Error> for RedisError {

@@ -110,6 +110,16 @@ impl Link {
         !under_way && dialing.failed.is_none_or(|at| clock::now() - at > DIAL_PAUSE)
     }
 
+    /// Whether there is a connection.
+    pub(super) fn is_there(&self) -> bool {
+        self.0.current.load().is_some()
+    }
+
+    /// Whether there is a connection that nothing speaks against.
+    pub(super) fn is_healthy(&self) -> bool {
+        self.0.current.load().as_ref().is_some_and(|live| !live.line.is_suspect())
+    }
+
     /// The live connection, dialling if there is none.
     ///
     /// # Errors
@@ -163,6 +173,13 @@ impl Link {
         match clock::within(shared.connect_timeout, dial).await {
             Some(dialled) => dialled.map_err(|error| failed("connect", &shared.address, error)),
             None => Err(Error::new(ErrorKind::Timeout, "connect").with("server", &shared.address)),
+        }
+    }
+
+    /// Forgets the connection, if there is one.
+    pub(super) fn give_up(&self) {
+        if let Some(live) = self.current() {
+            self.broken(&live.line);
         }
     }
 

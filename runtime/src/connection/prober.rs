@@ -39,7 +39,10 @@ pub(super) fn ensure(endpoint: &Arc<Inner>) {
             }
             endpoint.breaker.half_open();
             match endpoint.probe().await {
-                Ok(()) => return endpoint.breaker.close(endpoint.answered()),
+                Ok(()) => {
+                    endpoint.breaker.close(endpoint.answered());
+                    return endpoint.suspects().for_each(|index| check(&endpoint, index));
+                }
                 Err(error) => {
                     endpoint.breaker.reopen(error);
                     // Another server may have taken over meanwhile.

@@ -2,6 +2,7 @@
 
 mod witness;
 
+mod breaker;
 mod rest;
 mod server;
 mod wire;
