@@ -1,5 +1,6 @@
 //! The managed connection, as users get it: `Keylatch::connection()`.
 
+mod cluster;
 mod commands;
 mod retries;
 mod shared;
