@@ -3,6 +3,7 @@
 mod auto_traits;
 mod cache_invalidate;
 mod cached;
+mod connection;
 mod failover;
 mod faults;
 mod global;

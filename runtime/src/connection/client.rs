@@ -1,11 +1,13 @@
 //! The client's own trait on the managed connection: every typed command, pipelines, transactions, scripts.
 
+use std::collections::HashMap;
+
 use futures_util::future::try_join_all;
 use redis::aio::ConnectionLike;
-use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use redis::{Arg, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 
 use super::commands::{self, Nature, Placement, Together};
-use super::request::{Repeat, Request, Route, Server};
+use super::request::{Repeat, Request, Route, Server, is_elsewhere};
 use super::{Connection, failure};
 use crate::error::{Error, Result};
 
@@ -115,20 +117,16 @@ impl Connection {
             return Err(not_on_a_shared_connection());
         }
         if self.is_cluster() && !pipeline.is_transaction() {
-            // Each to the owner of its key; an error of one is its own answer, as in a pipeline on one server.
-            let sent = pipeline.cmd_iter().map(|cmd| async move {
-                match self.users_command(cmd).await {
-                    Err(error) => server_error(error),
-                    answer => answer,
-                }
-            });
-            return try_join_all(sent).await;
+            return self.pipeline_in_the_cluster(pipeline).await;
         }
-        let key = pipeline.cmd_iter().find_map(|cmd| match commands::placement(cmd) {
-            Placement::Key(key) => Some(key),
-            Placement::Split { .. } => commands::arg(cmd, 1),
-            Placement::Anywhere | Placement::Everywhere(_) => None,
-        });
+        let key = pipeline.cmd_iter().find_map(some_key);
+        if self.is_cluster() {
+            let slot = key.map(super::slot_of);
+            let mut with_keys = pipeline.cmd_iter().filter(|cmd| some_key(cmd).is_some());
+            if with_keys.any(|cmd| one_slot(cmd) != slot) {
+                return Err(not_in_one_slot());
+            }
+        }
         let only_reads = pipeline.cmd_iter().all(|cmd| commands::nature(cmd) == Nature::Reads);
         let repeat = if only_reads { Repeat::Safe } else { Repeat::Never };
         let route = Route { key, server: Server::Any, repeat };
@@ -136,6 +134,55 @@ impl Connection {
             Value::Array(answers) => Ok(answers),
             _ => Err(no_sense()),
         }
+    }
+
+    /// Commands whose keys are of one slot travel together, and so in their order. What concerns several slots, or none, has
+    /// its turn between them.
+    async fn pipeline_in_the_cluster(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+        let mut answers = Vec::with_capacity(pipeline.len());
+        let mut parts = HashMap::new();
+        for (index, cmd) in pipeline.cmd_iter().enumerate() {
+            answers.push(Value::Nil);
+            if let Some(slot) = one_slot(cmd) {
+                let part: &mut Part = parts.entry(slot).or_default();
+                part.pipeline.add_command(cmd.clone());
+                part.places.push(index);
+                continue;
+            }
+            self.deliver_parts(&mut parts, &mut answers).await?;
+            answers[index] = self.users_command(cmd).await.or_else(server_error)?;
+        }
+        self.deliver_parts(&mut parts, &mut answers).await?;
+        Ok(answers)
+    }
+
+    async fn deliver_parts(&self, parts: &mut HashMap<u16, Part>, answers: &mut [Value]) -> RedisResult<()> {
+        let parts = std::mem::take(parts);
+        let answered = try_join_all(parts.values().map(|part| self.part(&part.pipeline))).await?;
+        for (part, part_answers) in parts.values().zip(answered) {
+            for (place, answer) in part.places.iter().zip(part_answers) {
+                answers[*place] = answer;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commands of one slot. What its owner has sent elsewhere goes there one by one: the rest is done, and is not sent again.
+    async fn part(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+        let only_reads = pipeline.cmd_iter().all(|cmd| commands::nature(cmd) == Nature::Reads);
+        let nature = if only_reads { Nature::Reads } else { Nature::Writes };
+        let route = users_route(nature, pipeline.cmd_iter().find_map(some_key));
+        let mut answers = match self.send(OPERATION, route, Request::Apart(pipeline)).await {
+            Ok(Value::Array(answers)) => answers,
+            Ok(_) => return Err(no_sense()),
+            Err(error) => vec![server_error(error.into())?; pipeline.len()],
+        };
+        for (answer, cmd) in answers.iter_mut().zip(pipeline.cmd_iter()) {
+            if is_elsewhere(answer) {
+                *answer = self.users_command(cmd).await.or_else(server_error)?;
+            }
+        }
+        Ok(answers)
     }
 
     /// A command that waits on the server holds up whatever shares its connection, so it gets one of its own, and no
@@ -159,6 +206,37 @@ impl Connection {
     pub async fn client(&self, key: Option<&[u8]>) -> Result<redis::Client> {
         let route = Route { key, server: Server::Any, repeat: Repeat::Never };
         super::in_time(OPERATION, self.0.limits.command_timeout, self.choose(route)).await?.client()
+    }
+}
+
+/// Commands of a pipeline whose keys are of one slot, and their places in it.
+#[derive(Default)]
+struct Part {
+    pipeline: Pipeline,
+    places: Vec<usize>,
+}
+
+/// The slot of all keys of the command, if it has any and they have one in common.
+fn one_slot(cmd: &Cmd) -> Option<u16> {
+    match commands::placement(cmd) {
+        Placement::Key(key) => Some(super::slot_of(key)),
+        Placement::Split { step, .. } => {
+            let keys = cmd.args_iter().skip(1).step_by(step);
+            let mut slots =
+                keys.map(|key| if let Arg::Simple(key) = key { Some(super::slot_of(key)) } else { None });
+            let first = slots.next()?;
+            slots.all(|slot| slot == first).then_some(first)?
+        }
+        Placement::Anywhere | Placement::Everywhere(_) => None,
+    }
+}
+
+/// A key of the command, if it has any.
+fn some_key(cmd: &Cmd) -> Option<&[u8]> {
+    match commands::placement(cmd) {
+        Placement::Key(key) => Some(key),
+        Placement::Split { .. } => commands::arg(cmd, 1),
+        Placement::Anywhere | Placement::Everywhere(_) => None,
     }
 }
 
@@ -202,6 +280,14 @@ fn server_error(error: RedisError) -> RedisResult<Value> {
 
 fn no_sense() -> RedisError {
     (redis::ErrorKind::UnexpectedReturnType, "the servers' answers do not fit together").into()
+}
+
+fn not_in_one_slot() -> RedisError {
+    (
+        redis::ErrorKind::Client,
+        "the keys of a transaction must be in one slot; give them a common part in braces, as in `{user:1}:name`",
+    )
+        .into()
 }
 
 fn not_on_a_shared_connection() -> RedisError {

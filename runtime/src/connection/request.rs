@@ -16,6 +16,9 @@ pub(crate) enum Request<'a> {
         offset: usize,
         count: usize,
     },
+    /// The same with all answers, where none may be sent again that was done: also an answer that says that one of them
+    /// belongs elsewhere stays in place, unless none was done.
+    Apart(&'a Pipeline),
 }
 
 /// Which server a request goes to.
@@ -82,6 +85,9 @@ impl<'a> Request<'a> {
             Self::Pipeline { pipeline, offset, count } => {
                 whole(connection.send_packed_commands(pipeline, offset, count).await?)
             }
+            Self::Apart(pipeline) => {
+                served(connection.send_packed_commands(pipeline, 0, pipeline.len()).await?)
+            }
         }
     }
 
@@ -94,7 +100,7 @@ impl<'a> Request<'a> {
                 // What `EXEC` would answer, which is the one answer that is asked for.
                 Ok(Value::Array(vec![Value::Array(rest.pipeline(pipeline).await?)]))
             }
-            Self::Pipeline { pipeline, .. } => whole(rest.pipeline(pipeline).await?),
+            Self::Pipeline { pipeline, .. } | Self::Apart(pipeline) => whole(rest.pipeline(pipeline).await?),
         }
     }
 
@@ -109,13 +115,14 @@ impl<'a> Request<'a> {
             }
             // `ASKING` before `MULTI` holds for the whole transaction's keys only where the server says so: it does not.
             Self::Pipeline { pipeline, .. } if pipeline.is_transaction() => self.over(connection).await,
-            Self::Pipeline { pipeline: commands, .. } => {
+            Self::Pipeline { pipeline: commands, .. } | Self::Apart(commands) => {
                 let mut pipeline = Pipeline::with_capacity(2 * commands.len());
                 for cmd in commands.cmd_iter() {
                     pipeline.cmd("ASKING").add_command(cmd.clone());
                 }
                 let answers = connection.send_packed_commands(&pipeline, 0, pipeline.len()).await?;
-                whole(answers.into_iter().skip(1).step_by(2).collect())
+                let answers = answers.into_iter().skip(1).step_by(2).collect();
+                if matches!(self, Self::Apart(_)) { served(answers) } else { whole(answers) }
             }
         }
     }
@@ -123,20 +130,32 @@ impl<'a> Request<'a> {
 
 /// The answers of a pipeline; as one error where the server has sent it elsewhere, or has done none of it.
 fn whole(answers: Vec<Value>) -> RedisResult<Value> {
-    let error = |answer: &Value| match answer {
-        Value::ServerError(error) => Some(error.clone()),
-        _ => None,
-    };
-    let moved = |error: &ServerError| {
+    // The keys of a pipeline in a cluster are of one slot, and what we send in one is safe to repeat.
+    if let Some(error) = answers.iter().find(|answer| is_elsewhere(answer)).and_then(error) {
+        return Err(error.into());
+    }
+    served(answers)
+}
+
+/// Whether the server has not done it, and says who may.
+pub(super) fn is_elsewhere(answer: &Value) -> bool {
+    error(answer).is_some_and(|error| {
         matches!(
             error.kind(),
             Some(ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain)
         )
-    };
-    // The keys of a pipeline in a cluster are of one slot, and what we send in one is safe to repeat.
-    if let Some(error) = answers.iter().filter_map(error).find(moved) {
-        return Err(error.into());
+    })
+}
+
+fn error(answer: &Value) -> Option<ServerError> {
+    match answer {
+        Value::ServerError(error) => Some(error.clone()),
+        _ => None,
     }
+}
+
+/// The answers of a pipeline; as one error where the server has done none of it.
+fn served(answers: Vec<Value>) -> RedisResult<Value> {
     let unserved =
         |answer: &Value| error(answer).is_some_and(|error| health(&error.into()) != Health::Serves);
     if !answers.is_empty() && answers.iter().all(unserved) {

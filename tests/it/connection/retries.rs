@@ -1,0 +1,143 @@
+//! What is repeated and what is not, where an answer does not come.
+
+use std::time::{Duration, Instant};
+
+use keylatch::{Connection, Keylatch};
+use redis::{AsyncCommands, RedisResult};
+
+use super::{built, calls};
+use crate::support::proxy::Mode;
+use crate::support::{Proxy, RedisServer, keylatch, until};
+
+const LIMIT: Duration = Duration::from_secs(1);
+/// What a busy machine may add.
+const SLACK: Duration = Duration::from_millis(300);
+
+/// A connection that has been used.
+async fn behind_a_proxy() -> (RedisServer, Proxy, Connection) {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port()).await;
+    let builder = Keylatch::builder().redis_url(proxy.url()).namespace("test").pool_size(1);
+    let mut redis = built(builder.command_timeout(LIMIT));
+    redis.ping::<()>().await.unwrap();
+    (server, proxy, redis)
+}
+
+/// Whatever may have been repeated has been by then.
+async fn until_healed(redis: &mut Connection) {
+    let deadline = Instant::now() + 10 * LIMIT;
+    while redis.ping::<()>().await.is_err() {
+        assert!(Instant::now() < deadline, "the connection does not come back");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_whose_answer_is_swallowed_happens_once() {
+    let (server, proxy, mut redis) = behind_a_proxy().await;
+    proxy.set(Mode::SwallowAnswers);
+    let began = Instant::now();
+    let told: RedisResult<u64> = redis.incr("n", 1).await;
+    assert!(told.as_ref().is_err_and(redis::RedisError::is_timeout), "{told:?}");
+    assert!(began.elapsed() < LIMIT + SLACK);
+    // No stream goes on behind a gap.
+    proxy.set(Mode::Pass);
+    proxy.cut();
+    until_healed(&mut redis).await;
+    assert_eq!(redis.get::<_, u64>("n").await.unwrap(), 1);
+    assert_eq!(calls(&server, "incrby"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_whose_connection_is_cut_happens_once() {
+    let (server, proxy, redis) = behind_a_proxy().await;
+    for n in 1..=10 {
+        proxy.set(Mode::SwallowAnswers);
+        let mut caller = redis.clone();
+        let told = tokio::spawn(async move { caller.incr::<_, _, u64>("n", 1).await });
+        until("the server has done it", || calls(&server, "incrby") == n).await;
+        proxy.set(Mode::Pass);
+        proxy.cut();
+        let told = told.await.unwrap();
+        assert!(told.is_err(), "{told:?}");
+        until_healed(&mut redis.clone()).await;
+        assert_eq!(redis.clone().get::<_, u64>("n").await.unwrap(), n);
+    }
+}
+
+/// A pipeline and a transaction are changes, too, though they begin with reading.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pipeline_whose_connection_is_cut_runs_once() {
+    let (server, proxy, redis) = behind_a_proxy().await;
+    for (n, atomic) in [(1, false), (2, true)] {
+        proxy.set(Mode::SwallowAnswers);
+        let mut caller = redis.clone();
+        let told = tokio::spawn(async move {
+            let mut pipeline = redis::pipe();
+            pipeline.get("n").incr("n", 1);
+            let pipeline = if atomic { pipeline.atomic() } else { &mut pipeline };
+            pipeline.query_async::<(Option<u64>, u64)>(&mut caller).await
+        });
+        until("the server has done it", || calls(&server, "incrby") == n).await;
+        proxy.set(Mode::Pass);
+        proxy.cut();
+        let told = told.await.unwrap();
+        assert!(told.is_err(), "{told:?}");
+        until_healed(&mut redis.clone()).await;
+        assert_eq!(redis.clone().get::<_, u64>("n").await.unwrap(), n);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reading_whose_connection_is_cut_is_repeated() {
+    let (server, proxy, redis) = behind_a_proxy().await;
+    redis.clone().set::<_, _, ()>("key", 7).await.unwrap();
+    proxy.set(Mode::SwallowAnswers);
+    let mut caller = redis.clone();
+    let told = tokio::spawn(async move { caller.get::<_, u64>("key").await });
+    until("the server has answered", || calls(&server, "get") == 1).await;
+    proxy.set(Mode::Pass);
+    proxy.cut();
+    assert_eq!(told.await.unwrap().unwrap(), 7);
+    assert_eq!(calls(&server, "get"), 2);
+}
+
+/// Our own scripts go by their hashes, and by their source only where the server does not know them.
+#[tokio::test]
+async fn forgotten_scripts_cost_one_more_call() {
+    let server = RedisServer::start();
+    let cache = keylatch(&server);
+    let release = async || cache.lock("lock").acquire().await.unwrap().release().await.unwrap();
+    release().await;
+    for _ in 0..3 {
+        server.query(&["CONFIG", "RESETSTAT"]).unwrap();
+        release().await;
+        assert_eq!((calls(&server, "evalsha"), calls(&server, "eval")), (1, 0));
+        server.query(&["SCRIPT", "FLUSH"]).unwrap();
+        release().await;
+        assert_eq!((calls(&server, "evalsha"), calls(&server, "eval")), (2, 1));
+        release().await;
+        assert_eq!((calls(&server, "evalsha"), calls(&server, "eval")), (3, 1));
+    }
+}
+
+/// A dial may take 10 s, and the command that waits for it only 1.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_limit_of_a_command_includes_the_wait_for_a_connection() {
+    let (server, proxy, mut redis) = behind_a_proxy().await;
+    proxy.set(Mode::Hold);
+    proxy.cut();
+    let mut fresh =
+        built(Keylatch::builder().redis_url(proxy.url()).namespace("test").command_timeout(LIMIT));
+    for redis in [&mut redis, &mut fresh] {
+        let began = Instant::now();
+        let told: RedisResult<Option<u64>> = redis.get("key").await;
+        let took = began.elapsed();
+        assert!(told.as_ref().is_err_and(redis::RedisError::is_timeout), "{told:?}");
+        assert!((LIMIT..LIMIT + SLACK).contains(&took), "{took:?}");
+    }
+    assert_eq!(calls(&server, "get"), 0);
+    proxy.set(Mode::Pass);
+    until_healed(&mut redis).await;
+    until_healed(&mut fresh).await;
+}
