@@ -4,6 +4,7 @@ use keylatch::{Connection, Keylatch};
 use redis::{AsyncCommands, RedisResult, Value};
 
 use super::built;
+use crate::support::RedisServer;
 use crate::support::cluster::Cluster;
 
 fn on(cluster: &Cluster) -> Connection {
@@ -39,7 +40,7 @@ async fn keys_on_several_nodes() {
 
     assert_eq!(redis.del::<_, usize>(&asked[..20]).await.unwrap(), 20);
     assert_eq!(redis.unlink::<_, usize>(&asked[10..40]).await.unwrap(), 20);
-    assert_eq!(cluster.masters().iter().map(|master| master.key_count()).sum::<usize>(), 20);
+    assert_eq!(cluster.masters().iter().map(RedisServer::key_count).sum::<usize>(), 20);
     redis::cmd("FLUSHALL").exec_async(&mut redis).await.unwrap();
     assert!(cluster.masters().iter().all(|master| master.key_count() == 0));
 }
