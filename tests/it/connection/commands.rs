@@ -8,8 +8,8 @@ use redis::{AsyncCommands, RedisResult, Value};
 use super::{built, connection};
 use crate::support::RedisServer;
 
-/// Entries of a stream, as they are read.
-type Stream = HashMap<String, Vec<(String, Vec<String>)>>;
+/// Entries by the names of their streams, each with its fields and values.
+type Streams = HashMap<String, Vec<(String, Vec<String>)>>;
 
 #[tokio::test]
 async fn every_type_of_value() {
@@ -46,7 +46,7 @@ async fn every_type_of_value() {
     let add = redis::cmd("XADD").arg(&["stream", "1-1", "field", "value"]).clone();
     assert_eq!(add.query_async::<String>(&mut redis).await.unwrap(), "1-1");
     let read = redis::cmd("XREAD").arg(&["COUNT", "10", "STREAMS", "stream", "0"]).clone();
-    let read: Stream = read.query_async(&mut redis).await.unwrap();
+    let read: Streams = read.query_async(&mut redis).await.unwrap();
     assert_eq!(read["stream"], [("1-1".to_owned(), vec!["field".to_owned(), "value".to_owned()])]);
 
     let wrong: RedisResult<u64> = redis.incr("list", 1).await;
