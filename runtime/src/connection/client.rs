@@ -60,6 +60,7 @@ impl Connection {
                 put_together(answers, together)
             }
             Placement::Split { step, together } => self.split(cmd, step, together).await,
+            Placement::OneServerOnly => Err(not_of_one_server()),
         }
     }
 
@@ -227,7 +228,7 @@ fn one_slot(cmd: &Cmd) -> Option<u16> {
             let first = slots.next()?;
             slots.all(|slot| slot == first).then_some(first)?
         }
-        Placement::Anywhere | Placement::Everywhere(_) => None,
+        Placement::Anywhere | Placement::Everywhere(_) | Placement::OneServerOnly => None,
     }
 }
 
@@ -236,7 +237,7 @@ fn some_key(cmd: &Cmd) -> Option<&[u8]> {
     match commands::placement(cmd) {
         Placement::Key(key) => Some(key),
         Placement::Split { .. } => commands::arg(cmd, 1),
-        Placement::Anywhere | Placement::Everywhere(_) => None,
+        Placement::Anywhere | Placement::Everywhere(_) | Placement::OneServerOnly => None,
     }
 }
 
@@ -280,6 +281,14 @@ fn server_error(error: RedisError) -> RedisResult<Value> {
 
 fn no_sense() -> RedisError {
     (redis::ErrorKind::UnexpectedReturnType, "the servers' answers do not fit together").into()
+}
+
+fn not_of_one_server() -> RedisError {
+    (
+        redis::ErrorKind::Client,
+        "a cursor of `SCAN` means something on one node of a cluster alone; scan each by `Connection::client(key)`",
+    )
+        .into()
 }
 
 fn not_in_one_slot() -> RedisError {

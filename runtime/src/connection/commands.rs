@@ -14,6 +14,8 @@ pub(super) enum Placement<'a> {
     Everywhere(Together),
     /// Its keys may lie in several slots: it is split, `step` arguments to a key, from the first argument on.
     Split { step: usize, together: Together },
+    /// Nowhere: its answer means something to the server that gave it alone, and the next call may reach another one.
+    OneServerOnly,
 }
 
 /// How the answers of several servers become one.
@@ -40,7 +42,8 @@ pub(super) fn placement(cmd: &Cmd) -> Placement<'_> {
         b"FLUSHALL" | b"FLUSHDB" | b"SCRIPT" | b"FUNCTION" => Placement::Everywhere(Together::First),
         b"PING" | b"ECHO" | b"INFO" | b"TIME" | b"CONFIG" | b"CLIENT" | b"COMMAND" | b"ACL" | b"LATENCY"
         | b"RANDOMKEY" | b"PUBLISH" | b"PUBSUB" | b"CLUSTER" | b"ROLE" | b"WAIT" | b"LASTSAVE"
-        | b"SLOWLOG" | b"MODULE" | b"SCAN" => Placement::Anywhere,
+        | b"SLOWLOG" | b"MODULE" => Placement::Anywhere,
+        b"SCAN" => Placement::OneServerOnly,
         b"EVAL" | b"EVALSHA" | b"EVAL_RO" | b"EVALSHA_RO" | b"FCALL" | b"FCALL_RO" => match number(cmd, 2) {
             Some(0) | None => Placement::Anywhere,
             Some(_) => key(3),

@@ -154,11 +154,9 @@ impl Connection {
     }
 
     /// Whether only text can be sent.
+    #[cfg(feature = "upstash")]
     pub(crate) fn is_text(&self) -> bool {
-        #[cfg(feature = "upstash")]
-        return matches!(self.0.topology, Topology::Rest { .. });
-        #[cfg(not(feature = "upstash"))]
-        false
+        matches!(self.0.topology, Topology::Rest { .. })
     }
 
     /// Whether the servers tell this process of changes.

@@ -146,3 +146,16 @@ async fn a_pipeline_while_its_slot_moves() {
     let answers: [u64; 4] = twice.query_async(&mut redis).await.unwrap();
     assert_eq!(answers, [3, 3, 4, 4]);
 }
+
+/// Each call could reach another node, with the cursor of the one before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scans_of_all_nodes_are_refused() {
+    let cluster = Cluster::start(3, false).await;
+    let redis = on(&cluster);
+    let scanned: RedisResult<Value> = redis::cmd("SCAN").arg(0).query_async(&mut redis.clone()).await;
+    let refused = scanned.expect_err("a cursor of no node in particular").to_string();
+    assert!(refused.contains("client(key)"), "{refused}");
+    let one = redis.client(Some(b"key")).await.unwrap();
+    let mut one = one.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("SCAN").arg(0).query_async::<Value>(&mut one).await.unwrap();
+}
