@@ -105,3 +105,49 @@ impl<D: Future> Future for Gathering<D> {
         self.driver.as_mut().poll(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use redis::IntoConnectionInfo;
+    use redis::io::tcp::socket2::TcpKeepalive;
+    use tokio::net::TcpListener;
+
+    use super::super::Tls;
+    use super::*;
+
+    /// What the kernel says of the socket, not what was asked for.
+    #[tokio::test]
+    async fn sockets_are_watched_by_the_kernel_and_send_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let address =
+            super::super::Address::parse(&format!("redis://127.0.0.1:{port}"), "test", Tls::default());
+        let client = address.expect("a good URL").client().expect("a good URL");
+        let settings = client.get_connection_info().tcp_settings().clone();
+        let stream = connect("localhost", port, &settings).await.expect("somebody listens");
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().expect("it tells"));
+        assert!(socket.keepalive().expect("it tells"));
+        #[cfg(target_os = "linux")]
+        {
+            assert_eq!(socket.tcp_keepalive_time().expect("it tells"), Duration::from_secs(15));
+            assert_eq!(socket.tcp_user_timeout().expect("it tells"), Some(Duration::from_secs(10)));
+        }
+    }
+
+    #[tokio::test]
+    async fn other_settings_are_other_sockets() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let info = format!("redis://127.0.0.1:{port}").into_connection_info().expect("a good URL");
+        let settings = info.tcp_settings().clone().set_nodelay(false);
+        let settings = settings.set_keepalive(TcpKeepalive::new().with_time(Duration::from_secs(77)));
+        let stream = connect("127.0.0.1", port, &settings).await.expect("somebody listens");
+        let socket = SockRef::from(&stream);
+        assert!(!socket.tcp_nodelay().expect("it tells"));
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_keepalive_time().expect("it tells"), Duration::from_secs(77));
+    }
+}

@@ -154,8 +154,8 @@ impl Builder {
             .set(&names::SENTINEL_MASTER, |settings| settings.sentinel_master = Some(master.into()))
     }
 
-    /// Independent masters for locks, `host:port` or URLs with their own login, an odd number: a lock is held once most of
-    /// them agree. Default: locks are kept where entries are.
+    /// Independent masters, `host:port` or URLs with their own login, an odd number, to be addressed one by one by
+    /// [`Keylatch::lock_masters`]. The locks of `#[with_lock]` and [`Keylatch::lock`] are kept where entries are.
     pub fn lock_urls<U: Into<String>>(self, urls: impl IntoIterator<Item = U>) -> Self {
         self.set(&names::LOCK_URLS, |settings| settings.lock_urls = texts(urls))
     }

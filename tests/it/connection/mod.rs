@@ -2,6 +2,8 @@
 
 mod cluster;
 mod commands;
+mod masters;
+mod replicas;
 mod retries;
 mod shared;
 
