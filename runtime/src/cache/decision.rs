@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::codec::envelope::{self, Envelope, EnvelopeError};
-use crate::key::Key;
+use crate::key::{Key, is_servers};
 use crate::store::{Lease, Slot, Stamp, StampState};
 
 /// What the reader's build expects of an entry.
@@ -92,10 +92,60 @@ fn vouch(envelope: &Envelope<'_>, declared: &[(&Key, Option<StampState>)]) -> Op
             None => others.push((Key(name.into()), value)),
         }
     }
+    if !others.is_empty() {
+        // They are checked by a second read, and another server may answer that one: which may have its stamps, but not the
+        // value, from before an invalidation that the first one knew.
+        others.extend(declared.iter().filter(|(key, _)| is_servers(key)).filter_map(|(key, state)| {
+            let Some(StampState::Current(stamp)) = state else { return None };
+            Some(((*key).clone(), *stamp))
+        }));
+    }
     (vouched >= declared.len()).then_some(others)
 }
 
 fn stale(bytes: &[u8], reason: Stale) -> Finding {
     let whole = &bytes[..bytes.len().min(64)];
     Finding::Stale { prefix: envelope::prefix(bytes).unwrap_or(whole).into(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::envelope::{Header, encode};
+
+    const EXPECTED: Expected = Expected { codec: 1, fingerprint: 2 };
+
+    fn entry(stamps: &[(&str, Stamp)]) -> Vec<u8> {
+        let header = Header {
+            nonce: [0; 8],
+            codec: EXPECTED.codec,
+            fingerprint: EXPECTED.fingerprint,
+            written_at_ms: 0,
+            fresh_until_ms: 0,
+            expires_at_ms: 0,
+            load_us: 0,
+            absent: false,
+        };
+        let stamps: Vec<(&[u8], Stamp)> =
+            stamps.iter().map(|(name, stamp)| (name.as_bytes(), *stamp)).collect();
+        encode(header, stamps.into_iter(), |_| Ok(())).expect("a good entry")
+    }
+
+    /// The servers are declared; the second read, of what is not, may be answered by others.
+    #[test]
+    fn a_second_read_must_be_of_the_same_servers() {
+        let key = |name: &str| Key(name.as_bytes().into());
+        let servers = key("test#servers");
+        let declared = [(&servers, Some(StampState::Current([7; 8])))];
+        let alone = entry(&[("test#servers", [7; 8])]);
+        assert_eq!(judge(Some(&alone), &declared, EXPECTED), Finding::Value { others: Vec::new() });
+        let made = entry(&[("{other}#stamp", [1; 8]), ("test#servers", [7; 8])]);
+        let others = vec![(key("{other}#stamp"), [1; 8]), (servers.clone(), [7; 8])];
+        assert_eq!(judge(Some(&made), &declared, EXPECTED), Finding::Value { others });
+        let other_servers = [(&servers, Some(StampState::Current([8; 8])))];
+        assert!(matches!(
+            judge(Some(&made), &other_servers, EXPECTED),
+            Finding::Stale { reason: Stale::Invalidated, .. }
+        ));
+    }
 }
