@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::attempt::Attempt;
 use super::breaker::{Breaker, BreakerStatus, Change};
-use super::failure::{Failed, Health, failed, health};
+use super::failure::{Failed, Health, failed, health, is_read_only};
 use super::greeting::Role;
 use super::link::{Line, Link, Live};
 use super::place::Place;
@@ -224,7 +224,7 @@ impl Endpoint {
             }
             Health::Unready => inner.breaker.trip(|| failed("send", &inner.address, error.clone())),
             Health::Elsewhere => {
-                if error.code() == Some("READONLY") {
+                if is_read_only(&error) {
                     // Demoted. A name may lead to the new primary by now.
                     broken();
                 }

@@ -71,9 +71,18 @@ pub(super) fn health(error: &RedisError) -> Health {
             | ServerErrorKind::ClusterDown,
         ) => Health::Elsewhere,
         redis::ErrorKind::Io | redis::ErrorKind::Parse => Health::Broken,
+        _ if is_read_only(error) => Health::Elsewhere,
         _ if error.is_connection_dropped() => Health::Broken,
         _ => Health::Serves,
     }
+}
+
+/// Whether the server is a replica that was asked to write. Before Redis 7, what goes wrong within a script has no code of its
+/// own.
+pub(super) fn is_read_only(error: &RedisError) -> bool {
+    let within_a_script =
+        |detail: &str| detail.starts_with("Error running script") && detail.contains("-READONLY ");
+    error.code() == Some("READONLY") || error.detail().is_some_and(within_a_script)
 }
 
 /// The kind of failure, the endpoint, the server's error code, and the client's error as the source.
@@ -82,8 +91,8 @@ pub(super) fn failed(operation: &'static str, address: &str, error: RedisError) 
         _ if error.is_timeout() => ErrorKind::Timeout,
         redis::ErrorKind::Parse | redis::ErrorKind::UnexpectedReturnType => ErrorKind::Protocol,
         redis::ErrorKind::InvalidClientConfig => ErrorKind::Configuration,
-        // Others will leave.
-        _ if is_crowded(&error) => ErrorKind::Unavailable,
+        // The next command goes to another one; or others will leave.
+        _ if is_read_only(&error) || is_crowded(&error) => ErrorKind::Unavailable,
         // The server is there but not yet, or no longer, willing: the same command may succeed later.
         redis::ErrorKind::Io
         | redis::ErrorKind::Server(

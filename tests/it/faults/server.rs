@@ -88,16 +88,18 @@ async fn loading() {
     let mut server = RedisServer::start_with(&["--rdbcompression", "no"]);
     let witness = Witness::at(&server.url());
     witness.works().await;
+    // A server that loads looks at its connections every two megabytes.
+    let filler = "x".repeat(2_000);
     let mut fill = redis::pipe();
     for n in 0..20_000 {
-        fill.set(format!("filler:{n}"), "x").ignore();
+        fill.set(format!("filler:{n}"), &filler).ignore();
     }
     let client = redis::Client::open(server.url()).expect("a good URL");
     fill.exec(&mut client.get_connection().expect("it answers")).expect("it answers");
     server.query(&["SAVE"]).expect("it answers");
     server.kill();
     // Some 0.1 ms for each key.
-    server.restart_with(&["--key-load-delay", "100", "--loading-process-events-interval-bytes", "1024"]);
+    server.restart_with(&["--key-load-delay", "100"]);
     let began = Instant::now();
     let seen = witness.look().await;
     assert!(
@@ -105,7 +107,7 @@ async fn loading() {
         "it is ready already"
     );
     seen.fails_within("loading", LOOK_UP);
-    witness.look().await.again("loading, then", AT_ONCE);
+    witness.look().await.again("loading, then", LOOK_UP);
     witness.heals("loading", Duration::from_secs(20)).await;
     eprintln!("loading: took {:?} in all", began.elapsed());
 }
