@@ -13,8 +13,10 @@ const TELLING: Duration = Duration::from_millis(250);
 pub(super) struct Attempt<'a> {
     endpoint: &'a Arc<Inner>,
     /// `None` for a dial, or over REST.
-    over: Option<(usize, Live)>,
+    over: Option<(usize, Arc<Live>)>,
     began: Instant,
+    /// The same as connections count it.
+    begun_micros: u64,
     answered_before: u64,
     done: bool,
 }
@@ -22,23 +24,32 @@ pub(super) struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     /// A dial, or a request that needs no connection.
     pub(super) fn new(endpoint: &'a Arc<Inner>) -> Self {
-        Self { endpoint, over: None, began: clock::now(), answered_before: endpoint.answered(), done: false }
+        Self {
+            endpoint,
+            over: None,
+            began: clock::now(),
+            begun_micros: 0,
+            answered_before: endpoint.answered(),
+            done: false,
+        }
     }
 
-    pub(super) fn over(endpoint: &'a Arc<Inner>, began: Instant, index: usize, live: Live) -> Self {
-        let answered_before = live.line.traffic.begin(endpoint.micros(began));
-        Self { endpoint, over: Some((index, live)), began, answered_before, done: false }
-    }
-
-    pub(super) fn connection(&mut self) -> Option<&mut redis::aio::MultiplexedConnection> {
-        self.over.as_mut().map(|(_, live)| &mut live.connection)
+    pub(super) fn over(
+        endpoint: &'a Arc<Inner>,
+        began: Instant,
+        begun_micros: u64,
+        index: usize,
+        live: Arc<Live>,
+    ) -> Self {
+        let answered_before = live.traffic.begin(begun_micros);
+        Self { endpoint, over: Some((index, live)), began, begun_micros, answered_before, done: false }
     }
 
     /// Something came; over which connection.
-    pub(super) fn answered(mut self) -> Option<(usize, Live)> {
+    pub(super) fn answered(mut self) -> Option<(usize, Arc<Live>)> {
         self.done = true;
         if let Some((_, live)) = &self.over {
-            live.line.traffic.answer(self.endpoint.micros(self.began));
+            live.traffic.answer(self.begun_micros);
         }
         self.over.take()
     }
@@ -54,14 +65,14 @@ impl Drop for Attempt<'_> {
         let telling = TELLING.min(self.endpoint.limits().command_timeout.mul_f64(0.9));
         let answered = match &self.over {
             Some((_, live)) => {
-                live.line.traffic.give_up();
-                live.line.traffic.answered()
+                live.traffic.give_up();
+                live.traffic.answered()
             }
             // Requests over REST do not wait for one another: any answer shows that the server is there.
             None => self.endpoint.answered(),
         };
         if waited >= telling && answered == self.answered_before {
-            let over = self.over.as_ref().map(|(index, live)| (*index, &*live.line));
+            let over = self.over.as_ref().map(|(index, live)| (*index, &**live));
             self.endpoint.unanswered(over, self.began, now);
         }
     }

@@ -14,7 +14,7 @@ use super::attempt::Attempt;
 use super::breaker::{Breaker, BreakerStatus, Change};
 use super::failure::{Failed, Health, failed, health, is_read_only};
 use super::greeting::Role;
-use super::link::{Line, Link, Live};
+use super::link::{Link, Live};
 use super::place::Place;
 use super::pool::Pool;
 use super::prober;
@@ -147,7 +147,7 @@ impl Endpoint {
 
     /// Whether the server tells its connections of changes.
     pub(super) fn is_tracking(&self) -> bool {
-        self.0.links().iter().find_map(Link::current).is_some_and(|live| live.line.tracking)
+        self.0.links().iter().find_map(Link::current).is_some_and(|live| live.tracking)
     }
 
     /// Sends one command, whatever kind of server it is.
@@ -183,7 +183,8 @@ impl Endpoint {
                 return self.judged(answer, None);
             }
         };
-        let (index, live) = match pool.pick(began) {
+        let micros = pool.micros(began);
+        let (index, live) = match pool.pick(micros) {
             Some(picked) => picked,
             // On the heap, as all that is rare: in place it would make the way of every command longer.
             None => (0, Box::pin(self.first(pool)).await?),
@@ -192,18 +193,19 @@ impl Endpoint {
         if server.must_be_familiar() && inner.place.is_strange() {
             return Err(Failed::NotSent(inner.strange()));
         }
-        let mut attempt = Attempt::over(&self.0, began, index, live);
-        let answer = match attempt.connection() {
-            Some(connection) if asking => Box::pin(request.asking(connection)).await,
-            Some(connection) => request.over(connection).await,
-            None => unreachable!("the attempt has the connection"),
+        let mut connection = live.connection();
+        let attempt = Attempt::over(&self.0, began, micros, index, live);
+        let answer = if asking {
+            Box::pin(request.asking(&mut connection)).await
+        } else {
+            request.over(&mut connection).await
         };
         let over = attempt.answered();
-        self.judged(answer, over.as_ref().map(|(index, live)| (*index, &*live.line)))
+        self.judged(answer, over.as_ref().map(|(index, live)| (*index, &**live)))
     }
 
     /// Draws the conclusions about the server from what came back.
-    fn judged(&self, answer: RedisResult<Value>, over: Option<(usize, &Line)>) -> Result<Value, Failed> {
+    fn judged(&self, answer: RedisResult<Value>, over: Option<(usize, &Live)>) -> Result<Value, Failed> {
         let inner = &*self.0;
         let error = match answer {
             Ok(value) => {
@@ -212,8 +214,8 @@ impl Endpoint {
             Err(error) => error,
         };
         let broken = || {
-            if let Some((index, line)) = over {
-                inner.links()[index].broken(line);
+            if let Some((index, live)) = over {
+                inner.links()[index].broken(live);
             }
         };
         let change = match health(&error) {
@@ -237,7 +239,7 @@ impl Endpoint {
     }
 
     /// There is no connection: dials the first.
-    async fn first(&self, pool: &Pool) -> Result<Live, Failed> {
+    async fn first(&self, pool: &Pool) -> Result<Arc<Live>, Failed> {
         let Some(link) = pool.links().first() else {
             return Err(Failed::NotSent(Error::new(ErrorKind::Unavailable, "connect")));
         };
@@ -301,15 +303,15 @@ impl Inner {
     }
 
     /// A command was given up, and nothing came over its connection meanwhile.
-    pub(super) fn unanswered(self: &Arc<Self>, over: Option<(usize, &Line)>, began: Instant, now: Instant) {
+    pub(super) fn unanswered(self: &Arc<Self>, over: Option<(usize, &Live)>, began: Instant, now: Instant) {
         let silent = || {
             Error::new(ErrorKind::Timeout, "send")
                 .with("server", &self.address)
                 .with("fault", "nothing came from it")
                 .with("waited", format_args!("{:?}", now - began))
         };
-        if let Some((_, line)) = over {
-            line.suspect.store(true, Ordering::Relaxed);
+        if let Some((_, live)) = over {
+            live.suspect.store(true, Ordering::Relaxed);
         }
         // Connections that nothing was asked of say nothing for the server: the next caller would wait in vain over each.
         let (began, now) = (self.micros(began), self.micros(now));
@@ -354,13 +356,13 @@ impl Inner {
 
     /// Asks over one connection, and gives it up if nothing comes.
     pub(super) async fn ping(&self, index: usize) -> Result<()> {
-        let Some(mut live) = self.links()[index].current() else { return Ok(()) };
+        let Some(live) = self.links()[index].current() else { return Ok(()) };
         let ping = redis::cmd("PING");
-        let answer = clock::within(PATIENCE, Request::Command(&ping).over(&mut live.connection)).await;
+        let answer = clock::within(PATIENCE, Request::Command(&ping).over(&mut live.connection())).await;
         if matches!(answer, None | Some(Err(_))) && !is_answer(answer.as_ref()) {
-            self.links()[index].broken(&live.line);
+            self.links()[index].broken(&live);
         } else {
-            live.line.suspect.store(false, Ordering::Relaxed);
+            live.suspect.store(false, Ordering::Relaxed);
         }
         self.probed(answer)
     }

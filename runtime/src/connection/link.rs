@@ -25,16 +25,9 @@ const PIPELINE_BUFFER: usize = 1024;
 /// what a few hundred callers ask at once.
 const WRITE_BUFFER: usize = 64 << 10;
 
-/// A connection that worked when it was handed out.
-#[derive(Clone)]
+/// A connection that worked when it was handed out. Commands go over a clone of it.
 pub(super) struct Live {
-    pub(super) connection: MultiplexedConnection,
-    pub(super) line: Arc<Line>,
-}
-
-/// What is known of a live connection.
-#[derive(Debug)]
-pub(super) struct Line {
+    connection: MultiplexedConnection,
     generation: u64,
     pub(super) traffic: Arc<Traffic>,
     /// Nothing came for a while; it is being checked, and others are preferred.
@@ -45,7 +38,11 @@ pub(super) struct Line {
     _driver: Driver,
 }
 
-impl Line {
+impl Live {
+    pub(super) fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
+    }
+
     pub(super) fn is_suspect(&self) -> bool {
         self.suspect.load(Ordering::Relaxed)
     }
@@ -71,7 +68,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Dialing {
-    outcome: Option<watch::Receiver<Option<Result<Live>>>>,
+    outcome: Option<watch::Receiver<Option<Result<Arc<Live>>>>>,
     failed: Option<Instant>,
 }
 
@@ -96,8 +93,8 @@ impl Link {
     }
 
     /// The connection, if there is one.
-    pub(super) fn current(&self) -> Option<Live> {
-        self.0.current.load().as_deref().cloned()
+    pub(super) fn current(&self) -> Option<Arc<Live>> {
+        self.0.current.load_full()
     }
 
     /// Whether there is no connection, nobody dials, and no dial has just failed.
@@ -117,14 +114,14 @@ impl Link {
 
     /// Whether there is a connection that nothing speaks against.
     pub(super) fn is_healthy(&self) -> bool {
-        self.0.current.load().as_ref().is_some_and(|live| !live.line.is_suspect())
+        self.0.current.load().as_ref().is_some_and(|live| !live.is_suspect())
     }
 
     /// The live connection, dialling if there is none.
     ///
     /// # Errors
     /// What the dial failed with.
-    pub(super) async fn dialled(&self) -> Result<Live> {
+    pub(super) async fn dialled(&self) -> Result<Arc<Live>> {
         if let Some(live) = self.current() {
             return Ok(live);
         }
@@ -138,7 +135,7 @@ impl Link {
 
     /// Joins the dial that is under way or starts one, in a task of its own: a caller that is dropped does not take
     /// everybody's dial with it.
-    pub(super) fn dial(&self) -> watch::Receiver<Option<Result<Live>>> {
+    pub(super) fn dial(&self) -> watch::Receiver<Option<Result<Arc<Live>>>> {
         let mut dialing = self.0.dialing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(live) = self.current() {
             return watch::channel(Some(Ok(live))).1;
@@ -179,22 +176,22 @@ impl Link {
     /// Forgets the connection, if there is one.
     pub(super) fn give_up(&self) {
         if let Some(live) = self.current() {
-            self.broken(&live.line);
+            self.broken(&live);
         }
     }
 
     /// Forgets a connection that turned out to be broken, unless it has been replaced already.
-    pub(super) fn broken(&self, line: &Line) {
-        self.0.lost(line.generation);
+    pub(super) fn broken(&self, live: &Live) {
+        self.0.lost(live.generation);
     }
 }
 
 impl Shared {
-    fn announce(&self, dialled: &Result<Live>) {
+    fn announce(&self, dialled: &Result<Arc<Live>>) {
         let failed = match dialled {
             Ok(live) => {
-                telemetry::connected(&self.address, live.line.tracking);
-                self.current.store(Some(Arc::new(live.clone())));
+                telemetry::connected(&self.address, live.tracking);
+                self.current.store(Some(Arc::clone(live)));
                 None
             }
             Err(error) => {
@@ -205,7 +202,7 @@ impl Shared {
         *self.dialing.lock().unwrap_or_else(PoisonError::into_inner) = Dialing { outcome: None, failed };
     }
 
-    async fn connect(self: &Arc<Self>) -> Result<Live> {
+    async fn connect(self: &Arc<Self>) -> Result<Arc<Live>> {
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let pushes = Arc::downgrade(self);
         let config = AsyncConnectionConfig::new()
@@ -238,14 +235,14 @@ impl Shared {
         if self.role == Role::Primary {
             self.place.met(greeting.run_id(), &self.address);
         }
-        let line = Line {
+        Ok(Arc::new(Live {
+            connection,
             generation,
             traffic: Arc::clone(&self.traffic),
             suspect: AtomicBool::new(false),
             tracking,
             _driver: driver,
-        };
-        Ok(Live { connection, line: Arc::new(line) })
+        }))
     }
 
     /// Asks who the server is, and to be told of changes. A server or proxy that cannot do one of it is served without.
@@ -298,9 +295,9 @@ impl Shared {
 
     fn lost(&self, generation: u64) {
         let current = self.current.load();
-        if current.as_ref().is_some_and(|live| live.line.generation == generation) {
+        if current.as_ref().is_some_and(|live| live.generation == generation) {
             let previous = self.current.compare_and_swap(&*current, None);
-            if previous.as_ref().is_some_and(|live| live.line.generation == generation) {
+            if previous.as_ref().is_some_and(|live| live.generation == generation) {
                 telemetry::disconnected(&self.address);
                 let hub = self.place.hub();
                 hub.wakeups.all_changed();

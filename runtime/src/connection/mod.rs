@@ -256,15 +256,20 @@ impl Connection {
         let (mut repetitions, mut redirects) = (0, 0);
         let mut asked_for: Option<Endpoint> = None;
         loop {
-            let sent = match (asked_for.take(), &self.0.servers) {
-                (Some(endpoint), _) => endpoint.send(request, route.server, true, now).await,
+            let asking = asked_for.is_some();
+            let chosen;
+            let endpoint = match (asked_for.take(), &self.0.servers) {
                 // The common case, without a look-up.
-                (None, Servers::Single(endpoint)) => endpoint.send(request, route.server, false, now).await,
-                (None, _) => {
-                    let endpoint = Box::pin(self.choose(route)).await.map_err(Failed::NotSent)?;
-                    endpoint.send(request, route.server, false, now).await
+                (None, Servers::Single(only)) => only,
+                (asked_for, _) => {
+                    chosen = match asked_for {
+                        Some(endpoint) => endpoint,
+                        None => Box::pin(self.choose(route)).await.map_err(Failed::NotSent)?,
+                    };
+                    &chosen
                 }
             };
+            let sent = endpoint.send(request, route.server, asking, now).await;
             let failed = match sent {
                 Ok(value) => return Ok(value),
                 Err(failed) => failed,

@@ -4,6 +4,7 @@
 //! (measured: spreading each command over five takes a third of the throughput). A connection over which nothing has come
 //! for a moment is left to what already waits there, and the next one has its turn.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::link::{Link, Live};
@@ -27,16 +28,15 @@ impl Pool {
         &self.links
     }
 
-    /// The connection that commands go over now, and its place; `None` if there is none at all.
-    pub(super) fn pick(&self, now: Instant) -> Option<(usize, Live)> {
+    /// The connection that commands go over at that time, and its place; `None` if there is none at all.
+    pub(super) fn pick(&self, micros: u64) -> Option<(usize, Arc<Live>)> {
         if let [only] = &*self.links {
             return only.current().map(|live| (0, live));
         }
         let current = self.current.load(Ordering::Relaxed);
-        let micros = self.micros(now);
         if let Some(live) = self.links[current].current()
-            && !live.line.is_suspect()
-            && !live.line.traffic.is_held_up(micros)
+            && !live.is_suspect()
+            && !live.traffic.is_held_up(micros)
         {
             return Some((current, live));
         }
@@ -44,12 +44,12 @@ impl Pool {
     }
 
     /// The next one that answers; else the next that is there. Dials what is missing, behind the caller's back.
-    fn next(&self, current: usize, micros: u64) -> Option<(usize, Live)> {
+    fn next(&self, current: usize, micros: u64) -> Option<(usize, Arc<Live>)> {
         let others = (1..=self.links.len()).map(|offset| (current + offset) % self.links.len());
-        let there: Vec<(usize, Live)> =
+        let there: Vec<(usize, Arc<Live>)> =
             others.filter_map(|index| self.links[index].current().map(|live| (index, live))).collect();
-        let healthy = |(_, live): &&(usize, Live)| !live.line.is_suspect();
-        let answering = |(_, live): &&(usize, Live)| !live.line.traffic.is_held_up(micros);
+        let healthy = |(_, live): &&(usize, Arc<Live>)| !live.is_suspect();
+        let answering = |(_, live): &&(usize, Arc<Live>)| !live.traffic.is_held_up(micros);
         let picked = there
             .iter()
             .filter(healthy)

@@ -83,10 +83,11 @@ impl<'a> Request<'a> {
         match self {
             Self::Command(cmd) => connection.send_packed_command(cmd).await.and_then(Value::extract_error),
             Self::Pipeline { pipeline, offset, count } => {
-                whole(connection.send_packed_commands(pipeline, offset, count).await?)
+                // On the heap, or the way of single commands would be as long as that of these.
+                whole(Box::pin(connection.send_packed_commands(pipeline, offset, count)).await?)
             }
             Self::Apart(pipeline) => {
-                served(connection.send_packed_commands(pipeline, 0, pipeline.len()).await?)
+                served(Box::pin(connection.send_packed_commands(pipeline, 0, pipeline.len())).await?)
             }
         }
     }
