@@ -55,6 +55,19 @@ pub(crate) fn kind(krate: &CratePath, output: &Output) -> Option<TokenStream> {
     })
 }
 
+/// How values are kept in the memory of the process, if their type allows it: it is asked where the function is.
+pub(crate) fn keeper(krate: &CratePath, output: &Output) -> TokenStream {
+    let place = output.span;
+    let private = krate.private_at(place);
+    let value = &output.value;
+    quote_spanned! {generated_at(place)=>
+        {
+            use #private::shape::{ViaClone as _, ViaNothing as _};
+            (&#private::shape::Probe::<#value>::new()).keeper()
+        }
+    }
+}
+
 /// The block of a closure that runs the user's body. Bound to a variable of the return type, a wrong value is reported
 /// at its own expression; as the value of an async closure it would be reported at the whole body.
 pub(crate) fn body(output: &Output, body: &Group) -> TokenStream {

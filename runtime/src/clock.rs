@@ -12,6 +12,11 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// Monotonic time that is some milliseconds behind at most, for a quarter of the price.
+pub(crate) fn coarse() -> coarsetime::Instant {
+    coarsetime::Instant::now()
+}
+
 /// Wall-clock milliseconds since the Unix epoch: what an envelope says about itself, never what decides correctness.
 pub(crate) fn wall_ms() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -21,6 +21,7 @@ mod connection;
 mod error;
 mod invalidation;
 mod key;
+mod local;
 
 mod instance;
 mod lock;

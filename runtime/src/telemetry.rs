@@ -7,7 +7,17 @@ use crate::error::Error;
 use crate::key::Key;
 
 pub(crate) fn connected(server: &str, tracking: bool) {
+    static WARNED: std::sync::Once = std::sync::Once::new();
     tracing::info!(server, tracking, "connected");
+    if !tracking {
+        WARNED.call_once(|| {
+            tracing::warn!(
+                server,
+                "the server does not tell of changes, so values are not kept in this process's memory, unless `local` \
+                 says for how long at most"
+            );
+        });
+    }
 }
 
 pub(crate) fn connect_failed(error: &Error) {
@@ -41,6 +51,11 @@ pub(crate) fn sheltered() {
     tracing::warn!(
         "the server is down: what is computed meanwhile is kept in this process, and thrown away after the outage"
     );
+}
+
+/// An idle connection that should tell of changes does not answer.
+pub(crate) fn silent(server: &str) {
+    tracing::warn!(server, "the connection is silent; what this process has at hand is read again");
 }
 
 pub(crate) fn disconnected(server: &str) {

@@ -9,6 +9,7 @@ mod faults;
 mod global;
 mod health;
 mod keys;
+mod local;
 mod locks;
 mod order;
 mod outage;

@@ -54,12 +54,12 @@ impl Source {
     }
 }
 
-#[cached(key = "ordered", ttl = "10m", tags = ["ordered-tag"], skip_all, using = cache)]
+#[cached(key = "ordered", ttl = "10m", tags = ["ordered-tag"], local = off, skip_all, using = cache)]
 async fn ordered(cache: &Keylatch, source: &Source) -> u64 {
     source.load().await
 }
 
-#[cached(key = "made-from-ordered", ttl = "10m", skip_all, using = cache)]
+#[cached(key = "made-from-ordered", ttl = "10m", local = off, skip_all, using = cache)]
 async fn made_from_ordered(cache: &Keylatch, source: &Source) -> u64 {
     ordered(cache, source).await
 }

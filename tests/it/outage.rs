@@ -36,19 +36,19 @@ impl Source {
     }
 }
 
-#[cached(key = "double:{n}", ttl = "10m", skip(source), using = source.cache)]
+#[cached(key = "double:{n}", ttl = "10m", local = off, skip(source), using = source.cache)]
 async fn double(source: &Source, n: u64) -> u64 {
     source.runs.fetch_add(1, Ordering::SeqCst);
     n * 2
 }
 
-#[cached(key = "version", ttl = "10m", skip(source), using = source.cache)]
+#[cached(key = "version", ttl = "10m", local = off, skip(source), using = source.cache)]
 async fn version(source: &Source) -> u64 {
     source.version.load(Ordering::SeqCst)
 }
 
 /// Ends when the gate is open; odd numbers fail.
-#[cached(key = "gated:{n}", ttl = "10m", skip(source), using = source.cache)]
+#[cached(key = "gated:{n}", ttl = "10m", local = off, skip(source), using = source.cache)]
 async fn gated(source: &Source, n: u64) -> Result<u64, &'static str> {
     source.inside.fetch_add(1, Ordering::SeqCst);
     source.open.subscribe().wait_for(|open| *open).await.expect("the gate is there");
@@ -170,7 +170,7 @@ async fn bodies_that_end_while_the_server_is_stopped_answer_in_time() {
     hits_return(&source).await;
 }
 
-#[cached(key = "hasty", ttl = "10m", timeout = "50ms", skip(source), using = source.cache)]
+#[cached(key = "hasty", ttl = "10m", local = off, timeout = "50ms", skip(source), using = source.cache)]
 async fn hasty(source: &Source) -> u64 {
     source.runs.fetch_add(1, Ordering::SeqCst);
     1
@@ -233,7 +233,7 @@ fn a_runtime_that_ends_takes_nothing_with_it() {
     runtime().block_on(hits_return(&source));
 }
 
-#[cached(key = "stops", ttl = "10m", skip_all, using = source.cache)]
+#[cached(key = "stops", ttl = "10m", local = off, skip_all, using = source.cache)]
 async fn stops_the_server(source: &Source, server: &RedisServer) -> u64 {
     server.signal("STOP");
     7

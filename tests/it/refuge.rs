@@ -19,7 +19,7 @@ struct Source {
 
 const SIZE: usize = 10_000;
 
-#[cached(key = "large:{n}", ttl = "10m", skip(source), using = source.cache)]
+#[cached(key = "large:{n}", ttl = "10m", local = off, skip(source), using = source.cache)]
 async fn large(source: &Source, n: usize) -> String {
     source.runs.fetch_add(1, Ordering::SeqCst);
     "x".repeat(SIZE)
@@ -27,12 +27,12 @@ async fn large(source: &Source, n: usize) -> String {
 
 const TTL: Duration = Duration::from_millis(400);
 
-#[cached(key = "brief", ttl = TTL, skip(source), using = source.cache)]
+#[cached(key = "brief", ttl = TTL, local = off, skip(source), using = source.cache)]
 async fn brief(source: &Source) -> u32 {
     source.runs.fetch_add(1, Ordering::SeqCst) + 1
 }
 
-#[cached(key = "version:{n}", ttl = "10m", tags = ["tag:{n}"], skip(source), using = source.cache)]
+#[cached(key = "version:{n}", ttl = "10m", local = off, tags = ["tag:{n}"], skip(source), using = source.cache)]
 async fn version(source: &Source, n: usize) -> u64 {
     source.runs.fetch_add(1, Ordering::SeqCst);
     source.version.load(Ordering::SeqCst)

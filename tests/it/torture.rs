@@ -38,6 +38,10 @@ const KEYS_AT_ONCE: usize = 40;
 const READERS: usize = 6;
 const WRITERS: usize = 2;
 const WINDOW: Duration = Duration::from_millis(8);
+/// A push takes a fraction of a millisecond.
+const QUIET: Duration = Duration::from_millis(20);
+/// Calls of one actor. A reader's first finds nothing or what is in the store, the second may find it in memory.
+const CALLS: usize = 2;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Item<'a> {
@@ -119,26 +123,44 @@ async fn run(source: Arc<Source>, by: By, seed: u64) -> (usize, usize) {
         while let Some(ended) = actors.join_next().await {
             ended.expect("no actor panics");
         }
-        for id in ids {
+        for id in ids.clone() {
             let item = Item { source: &source, keylatch: &source.instances[0], load: Duration::ZERO };
             if let Some(value) = by.peek(item, id).await.expect("the store is up") {
                 cached += 1;
                 stale += usize::from(value != source.versions[id].load(Ordering::SeqCst));
             }
         }
+        // News of the last changes may still be on their way to the memory of the instances.
+        tokio::time::sleep(QUIET).await;
+        stale += stale_at_hand(&source, by, ids).await;
     }
     (cached, stale)
 }
 
+/// How many answers are old when every instance is asked, which answers from its memory if it can. A body answers with what
+/// the source has now, so what is old was kept.
+pub(crate) async fn stale_at_hand(source: &Source, by: By, ids: std::ops::Range<usize>) -> usize {
+    let mut stale = 0;
+    for keylatch in &source.instances {
+        for id in ids.clone() {
+            let item = Item { source, keylatch, load: Duration::ZERO };
+            stale += usize::from(by.read(item, id).await != source.versions[id].load(Ordering::SeqCst));
+        }
+    }
+    stale
+}
+
 async fn reader_of(source: Arc<Source>, by: By, id: usize, index: usize, mut rng: Rng) {
     let keylatch = &source.instances[index % source.instances.len()];
-    tokio::time::sleep(WINDOW.mul_f64(rng.f64())).await;
-    let load = Duration::from_micros(rng.u64(0..5_000));
-    let item = Item { source: &source, keylatch, load };
-    if by == By::Refresh && rng.bool() {
-        within(&mut rng, self::item(item, id).refresh()).await;
-    } else {
-        within(&mut rng, by.read(item, id)).await;
+    for _ in 0..CALLS {
+        tokio::time::sleep(WINDOW.mul_f64(rng.f64())).await;
+        let load = Duration::from_micros(rng.u64(0..5_000));
+        let item = Item { source: &source, keylatch, load };
+        if by == By::Refresh && rng.bool() {
+            within(&mut rng, self::item(item, id).refresh()).await;
+        } else {
+            within(&mut rng, by.read(item, id)).await;
+        }
     }
 }
 
@@ -154,10 +176,12 @@ pub(crate) async fn within(rng: &mut Rng, call: impl Future<Output = u64>) {
 
 async fn writer_of(source: Arc<Source>, by: By, id: usize, index: usize, mut rng: Rng) {
     let keylatch = &source.instances[index % source.instances.len()];
-    tokio::time::sleep(WINDOW.mul_f64(rng.f64())).await;
     let item = Item { source: &source, keylatch, load: Duration::ZERO };
-    source.versions[id].fetch_add(1, Ordering::SeqCst);
-    by.invalidate(item, id).await.expect("the store is up");
+    for _ in 0..CALLS {
+        tokio::time::sleep(WINDOW.mul_f64(rng.f64())).await;
+        source.versions[id].fetch_add(1, Ordering::SeqCst);
+        by.invalidate(item, id).await.expect("the store is up");
+    }
 }
 
 fn seed() -> u64 {
@@ -179,6 +203,7 @@ fn source(keys: usize, instances: Vec<Keylatch>) -> Arc<Source> {
 pub(crate) async fn none_is_stale(by: By, keys: usize, instances: Vec<Keylatch>) {
     let began = std::time::Instant::now();
     let source = source(keys, instances);
+    let before = at_hand();
     loop {
         let seed = seed();
         let (cached, stale) = run(Arc::clone(&source), by, seed).await;
@@ -186,9 +211,15 @@ pub(crate) async fn none_is_stale(by: By, keys: usize, instances: Vec<Keylatch>)
         assert_eq!(stale, 0, "{by:?}, KEYLATCH_TORTURE_SEED={seed}");
         assert!(cached > 0, "{by:?}: nothing was cached, so nothing was shown");
         if began.elapsed() >= duration() {
+            eprintln!("{by:?}: {} answers from memory", at_hand() - before);
             return;
         }
     }
+}
+
+/// Calls that were answered by the memory of an instance so far.
+pub(crate) fn at_hand() -> u64 {
+    keylatch::stats().iter().map(|function| function.local_hits).sum()
 }
 
 fn on_redis(server: &RedisServer) -> Vec<Keylatch> {
@@ -238,4 +269,30 @@ async fn without_the_fill_check_entries_are_stale() {
         eprintln!("without the fill check on {name}: {cached} cached, {stale} stale");
         assert!(stale > 0, "{name}: the test does not bite");
     }
+}
+
+/// Answers that are kept late: anything may have happened since they came, and nobody may come after them who would load
+/// anew, which would put right what was kept wrongly.
+fn late(builder: keylatch::Builder) -> keylatch::Builder {
+    builder.with_late_keeping(WINDOW)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn late_answers_are_not_kept() {
+    let server = RedisServer::start();
+    for by in [By::Key, By::Tag] {
+        let instances = (0..3).map(|_| late(builder(&server)).build().expect("good settings")).collect();
+        none_is_stale(by, KEYS_PER_RUN / 2, instances).await;
+    }
+}
+
+/// The mutant: if late answers are kept whatever has changed meanwhile, the same run must find them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_reservations_what_is_at_hand_is_stale() {
+    let server = RedisServer::start();
+    let broken = |_| late(builder(&server)).without_reservations().build().expect("good settings");
+    let source = source(KEYS_PER_RUN, (0..3).map(broken).collect());
+    let (_, stale) = run(source, By::Key, seed()).await;
+    eprintln!("without reservations: {stale} stale");
+    assert!(stale > 0, "the test does not bite");
 }

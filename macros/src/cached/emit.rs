@@ -21,7 +21,12 @@ pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
     let name = shim::function(krate, &function.signature.ident);
     let home = shim::home(krate, model.using.as_ref());
     let steps = steps(model);
-    let call = call(function, krate, &model.output, [quote!(#plan), codec(model), verdict(model)]);
+    let call = call(
+        function,
+        krate,
+        &model.output,
+        [quote!(#plan), codec(model), shim::keeper(krate, &model.output), verdict(model)],
+    );
     let body = quote! {
         let mut #plan = #private::Plan::new(#name, #home);
         #plan #(#steps)*;
@@ -39,7 +44,8 @@ pub(crate) fn stand_in(
 ) -> TokenStream {
     let private = krate.private();
     let nothing = quote!(#private::missing());
-    let call = call(function, krate, output, [nothing.clone(), nothing, quote!(#private::always)]);
+    let call =
+        call(function, krate, output, [nothing.clone(), nothing.clone(), nothing, quote!(#private::always)]);
     handle_returning(function, krate, output, quote!(#probes #call))
 }
 
@@ -67,19 +73,19 @@ fn handle_returning(
     }
 }
 
-/// The handle, made from a plan, a codec and a verdict.
+/// The handle, made from a plan, a codec, a keeper and a verdict.
 fn call(
     function: &Function,
     krate: &CratePath,
     output: &Output,
-    [plan, codec, verdict]: [TokenStream; 3],
+    [plan, codec, keeper, verdict]: [TokenStream; 4],
 ) -> TokenStream {
     // Reported at the return type: it is what a bound on the value can be unmet by.
     let private = krate.private_at(output.span);
     let (ty, shape) = (&output.ty, output.shape);
     let place = Span::call_site().located_at(output.span);
     let body = shim::body(output, &function.body);
-    let arguments = quote!(#plan, #codec, #verdict, async move || -> #ty #body);
+    let arguments = quote!(#plan, #codec, #keeper, #verdict, async move || -> #ty #body);
     let shape = placed_at(place, quote!(#shape));
     quote_spanned!(place=> #private::call::<#private::shape::#shape, _, _, _, _, _>(#arguments))
 }
@@ -126,7 +132,7 @@ fn settings(settings: &Settings, krate: &CratePath) -> Vec<TokenStream> {
         calls.extend(value.map(|value| quote!(.#name(#value))));
     };
     let duration = |duration: &crate::value::Duration| duration.emit(&private);
-    let negative_ttl = |negative_ttl: &OrOff<_>| match negative_ttl {
+    let or_off = |life: &OrOff<_>| match life {
         OrOff::Off => quote!(#private::Option::None),
         OrOff::Value(value) => {
             let value = duration(value);
@@ -134,12 +140,13 @@ fn settings(settings: &Settings, krate: &CratePath) -> Vec<TokenStream> {
         }
     };
     call("ttl", settings.ttl.as_ref().map(duration));
-    call("negative_ttl", settings.negative_ttl.as_ref().map(negative_ttl));
+    call("negative_ttl", settings.negative_ttl.as_ref().map(or_off));
     call("jitter", settings.jitter.map(|fraction| Literal::f64_suffixed(fraction).into_token_stream()));
     call("timeout", settings.timeout.as_ref().map(duration));
     call("load_timeout", settings.load_timeout.as_ref().map(duration));
     call("version", settings.version.map(|version| Literal::u32_suffixed(version).into_token_stream()));
     call("hold_off", settings.hold_off.as_ref().map(duration));
+    call("local", settings.local.as_ref().map(or_off));
     call("untracked", settings.untracked.then(TokenStream::new));
     calls
 }

@@ -37,6 +37,7 @@ pub(crate) struct Settings {
     pub(crate) load_timeout: Option<Duration>,
     pub(crate) version: Option<u32>,
     pub(crate) hold_off: Option<Duration>,
+    pub(crate) local: Option<OrOff<Duration>>,
     pub(crate) untracked: bool,
 }
 
@@ -77,6 +78,16 @@ impl Model {
             let why = "would store nothing; write `negative_ttl = off`";
             check_positive(&given.name, Some(duration), why, diagnostics);
         }
+        if let Some(given) = &args.local
+            && let Some(OrOff::Value(duration)) = &given.value
+        {
+            check_positive(
+                &given.name,
+                Some(duration),
+                "would keep nothing; write `local = off`",
+                diagnostics,
+            );
+        }
         let no_time = "would give up at once; give it a length, or leave it out for the default";
         let settings = Settings {
             ttl: positive(args.ttl, STORES_NOTHING, diagnostics),
@@ -90,6 +101,7 @@ impl Model {
                 "would hold nothing off; leave it out for the default",
                 diagnostics,
             ),
+            local: value(args.local),
             untracked: value(args.track) == Some(Switch::Off),
         };
         Some(Self {

@@ -7,11 +7,12 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use super::at_hand::all_current;
 use super::decision::{Finding, judge};
 use super::flow::{Task, expected, header, read_through, restore};
+use super::keeper::Keeper;
 use super::outcome::{Outcome, Verdict};
 use super::plan::{Mode, Plan};
-use super::session::all_current;
 use crate::clock;
 use crate::codec::CodecHandle;
 use crate::error::{Error, ErrorKind, Result};
@@ -136,8 +137,7 @@ pin_project! {
     pub(crate) struct Call<P, V, B, R, F> {
         #[pin]
         state: State<Task<P, V, B>, F>,
-        restore: R,
-        start: fn(Task<P, V, B>) -> F,
+        shape: R,
     }
 }
 
@@ -151,16 +151,22 @@ pin_project! {
     }
 }
 
+type Start<P, T, V, B, F> = fn(Task<P, V, B>, Option<Keeper<T>>) -> F;
+
 /// What [`Call`] knows of the type of its values.
-pub(crate) struct Shape<P, T> {
+pub(crate) struct Shape<P, T, V, B, F: Future> {
     restore: fn(&CodecHandle<P>, &[u8]) -> Result<T, String>,
     payload: fn(&T) -> Option<&P>,
+    from_value: fn(T) -> F::Output,
+    keeper: Option<Keeper<T>>,
+    start: Start<P, T, V, B, F>,
 }
 
 /// The handle of one call.
 pub fn call<S, T, P, V, B, F>(
-    plan: Plan,
+    mut plan: Plan,
     codec: CodecHandle<P>,
+    keeper: Option<Keeper<T::Value>>,
     verdict: V,
     body: B,
 ) -> impl CachedCall<Output = T, Value = T::Value>
@@ -170,10 +176,18 @@ where
     B: FnOnce() -> F,
     F: Future<Output = T>,
 {
+    if keeper.is_none() {
+        plan.local(None);
+    }
     Call {
         state: State::Idle { task: Task { plan, codec, verdict, body } },
-        restore: Shape { restore: restore::<S, T>, payload: T::payload },
-        start: read_through::<S, T, V, B, F>,
+        shape: Shape {
+            restore: restore::<S, T>,
+            payload: T::payload,
+            from_value: T::from_value,
+            keeper,
+            start: read_through::<S, T, V, B, F>,
+        },
     }
 }
 
@@ -187,15 +201,21 @@ impl<P, V, B, R, F> fmt::Debug for Call<P, V, B, R, F> {
     }
 }
 
-impl<P, V, B, R, F: Future> Future for Call<P, V, B, R, F> {
+impl<P, V, B, T, F: Future> Future for Call<P, V, B, Shape<P, T, V, B, F>, F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
-        if let Now::Idle { .. } = this.state.as_mut().project()
-            && let Before::Idle { task } = this.state.as_mut().project_replace(State::Starting)
-        {
-            this.state.set(State::Running { flow: (this.start)(task) });
+        if let Now::Idle { task } = this.state.as_mut().project() {
+            if let Some(keeper) = this.shape.keeper
+                && let Some(value) = keeper.find(&task.plan, task.expected())
+            {
+                task.plan.function.hit_at_hand(&task.plan.key);
+                return Poll::Ready((this.shape.from_value)(value));
+            }
+            if let Before::Idle { task } = this.state.as_mut().project_replace(State::Starting) {
+                this.state.set(State::Running { flow: (this.shape.start)(task, this.shape.keeper) });
+            }
         }
         match this.state.project() {
             Now::Running { flow } => flow.poll(cx),
@@ -230,7 +250,7 @@ impl<P, V, B, R, F> Call<P, V, B, R, F> {
     }
 }
 
-impl<P, V, B, T, F> CachedCall for Call<P, V, B, Shape<P, T>, F>
+impl<P, V, B, T, F> CachedCall for Call<P, V, B, Shape<P, T, V, B, F>, F>
 where
     F: Future,
 {
@@ -249,7 +269,7 @@ where
     }
 
     fn peek(self) -> impl Future<Output = Result<Option<T>>> + Send {
-        let restore = self.restore.restore;
+        let restore = self.shape.restore;
         let codec = self.task().codec;
         let plan = self.into_plan();
         async move {
@@ -260,7 +280,7 @@ where
 
     fn put(self, value: T) -> impl Future<Output = Result<()>> + Send {
         let codec = self.task().codec;
-        let payload = (self.restore.payload)(&value);
+        let payload = (self.shape.payload)(&value);
         let absent = payload.is_none();
         // Encoded before the stamps are known, and so before the first await: the value need not be shared.
         let mut bytes = Vec::new();
@@ -309,8 +329,11 @@ async fn peek<P>(plan: &Plan, codec: &CodecHandle<P>) -> Result<Option<bytes::By
     plan.home.repeat_kept_invalidations(&plan.key).await?;
     let store = plan.home.store();
     let keys: Vec<&Key> = std::iter::once(&plan.key).chain(&plan.stamps).collect();
-    let values =
-        plan.home.in_time(plan.options.timeout, "read", pin!(store.read(&keys, Freshness::Current))).await?;
+    let values = plan
+        .home
+        .in_time(plan.options.timeout, "read", pin!(store.read(&keys, Freshness::Current)))
+        .await?
+        .values;
     let states = values[1..].iter().map(|value| StampState::of(value.as_deref()));
     let declared: Vec<_> = plan.stamps.iter().zip(states).collect();
     let Finding::Value { others } = judge(values[0].as_deref(), &declared, expected(plan, codec)) else {

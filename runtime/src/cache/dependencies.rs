@@ -39,6 +39,11 @@ impl Recorder {
         RECORDER.try_with(Self::clone).ok()
     }
 
+    /// Whether a body is running.
+    pub(crate) fn is_recording() -> bool {
+        RECORDER.try_with(|_| ()).is_ok()
+    }
+
     /// Runs a body under this recorder, and only under this one: an outer body learns of inner ones from their entries.
     pub(crate) fn watch<F: Future>(&self, body: F) -> impl Future<Output = F::Output> {
         RECORDER.scope(self.clone(), body)

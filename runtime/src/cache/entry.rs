@@ -154,7 +154,9 @@ impl<C> Entry<C> {
     where
         C: Codec<T>,
     {
-        call::<shape::Plain, T, _, _, _, _>(self.plan, codec::<C, T>(), always, || std::future::pending())
+        call::<shape::Plain, T, _, _, _, _>(self.plan, codec::<C, T>(), None, always, || {
+            std::future::pending()
+        })
     }
 
     async fn answer<S, T, B, P>(self, load: B) -> T
@@ -163,7 +165,7 @@ impl<C> Entry<C> {
         B: AsyncFnOnce() -> T,
         C: Codec<P>,
     {
-        call::<S, T, _, _, _, _>(self.plan, codec::<C, P>(), always, || load()).await
+        call::<S, T, _, _, _, _>(self.plan, codec::<C, P>(), None, always, || load()).await
     }
 
     fn with(mut self, change: impl FnOnce(&mut Plan) -> &mut Plan) -> Self {

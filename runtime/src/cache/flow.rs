@@ -6,6 +6,7 @@ use std::pin::pin;
 
 use super::decision::Expected;
 use super::dependencies::Recorder;
+use super::keeper::Keeper;
 use super::lead::{Lead, run_kept};
 use super::outcome::{Outcome, Verdict};
 use super::plan::{Mode, Plan, STAMP_MARGIN};
@@ -39,7 +40,10 @@ pub(super) fn expected<P>(plan: &Plan, codec: &CodecHandle<P>) -> Expected {
 }
 
 /// Answers one call.
-pub(crate) async fn read_through<S, T, V, B, F>(task: Task<T::Payload, V, B>) -> T
+pub(crate) async fn read_through<S, T, V, B, F>(
+    task: Task<T::Payload, V, B>,
+    keeper: Option<Keeper<T::Value>>,
+) -> T
 where
     T: Outcome<S>,
     V: FnOnce(&T::Value) -> Verdict,
@@ -56,7 +60,14 @@ where
         match session.next().await {
             Step::Load(right) => break right,
             Step::Found(entry) => match restore::<S, T>(&task.codec, &entry) {
-                Ok(value) => return T::from_value(value),
+                Ok(value) => {
+                    if let (Some(keeper), Some(keep)) = (keeper, session.take_keep()) {
+                        #[cfg(feature = "test-util")]
+                        Box::pin(clock::sleep(task.plan.home.rules().keep_later)).await;
+                        keeper.keep(&task.plan, expected, keep, &entry, &value);
+                    }
+                    return T::from_value(value);
+                }
                 Err(reason) => session.reject(&entry, &reason),
             },
         }

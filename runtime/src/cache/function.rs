@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::codec::FingerprintCell;
+use crate::key::Key;
+use crate::telemetry;
 
 /// A cached function as the statistics know it. The macros make one per function; make one yourself to tell the entries
 /// of the programmatic API apart.
@@ -23,6 +25,7 @@ pub struct Function {
 #[derive(Debug, Default)]
 struct Counters {
     hits: AtomicU64,
+    local_hits: AtomicU64,
     misses: AtomicU64,
     loads: AtomicU64,
     load_micros: AtomicU64,
@@ -38,8 +41,10 @@ struct Counters {
 pub struct FunctionStats {
     /// The function's path, or the name given to [`Function::new`].
     pub name: &'static str,
-    /// Calls answered by a stored entry or by another caller's load.
+    /// Calls answered by a value in this process's memory, by a stored entry or by another caller's load.
     pub hits: u64,
+    /// Those of them that were answered by this process's memory.
+    pub local_hits: u64,
     /// Calls that found no entry to use and had to load or to wait.
     pub misses: u64,
     /// Runs of the body.
@@ -78,6 +83,7 @@ impl Function {
             fingerprint: FingerprintCell::new(),
             counters: Counters {
                 hits: zero(),
+                local_hits: zero(),
                 misses: zero(),
                 loads: zero(),
                 load_micros: zero(),
@@ -102,7 +108,8 @@ impl Function {
         let counters = &self.counters;
         FunctionStats {
             name: self.name,
-            hits: read(&counters.hits),
+            hits: read(&counters.hits) + read(&counters.local_hits),
+            local_hits: read(&counters.local_hits),
             misses: read(&counters.misses),
             loads: read(&counters.loads),
             load_time: Duration::from_micros(read(&counters.load_micros)),
@@ -122,6 +129,12 @@ impl Function {
 
     pub(crate) fn count_hit(&self) {
         add(&self.counters.hits, 1);
+    }
+
+    /// A value was found in this process's memory.
+    pub(crate) fn hit_at_hand(&'static self, key: &Key) {
+        add(&self.counters.local_hits, 1);
+        telemetry::hit(self.name, key);
     }
 
     pub(crate) fn count_miss(&self) {

@@ -3,12 +3,14 @@
 //! The way of a call: [`plan`] (what the attribute says) → [`call`] (the handle) → [`flow`] → [`session`] (look up, wait,
 //! claim; decided by [`decision`]) → the body, under a [`recorder`](dependencies) → [`lead`] (the right to store).
 
+mod at_hand;
 mod call;
 mod decision;
 mod dependencies;
 mod entry;
 mod flow;
 mod function;
+mod keeper;
 mod lead;
 mod outcome;
 mod plan;
@@ -22,6 +24,7 @@ pub use outcome::shape;
 
 pub use call::call;
 pub use entry::always;
+pub use keeper::Keeper;
 pub(crate) use outcome::Outcome;
 pub use outcome::{Life, Verdict, accepts, life, life_by, missing};
 pub use plan::Plan;

@@ -150,6 +150,7 @@ impl<T, E> Outcome<shape::FallibleOptional> for Result<Option<T>, E> {
 pub mod shape {
     use std::marker::PhantomData;
 
+    use super::super::Keeper;
     use crate::codec::{Codec, CodecHandle, codec};
 
     /// `T`.
@@ -197,6 +198,26 @@ pub mod shape {
         }
     }
     impl<T> ViaOther for &Probe<T> {}
+
+    /// Found for values that can be kept in the memory of the process.
+    pub trait ViaClone<T> {
+        /// Their keeper.
+        fn keeper(&self) -> Option<Keeper<T>>;
+    }
+    impl<T: Clone + Send + Sync + 'static> ViaClone<T> for Probe<T> {
+        fn keeper(&self) -> Option<Keeper<T>> {
+            Some(Keeper::new())
+        }
+    }
+
+    /// Found for all others.
+    pub trait ViaNothing<T> {
+        /// They have none.
+        fn keeper(&self) -> Option<Keeper<T>> {
+            None
+        }
+    }
+    impl<T> ViaNothing<T> for &Probe<T> {}
 
     /// The return type is a `Result`.
     #[derive(Debug)]

@@ -42,6 +42,18 @@ pub(crate) struct Options {
     pub(crate) hold_off: Option<Duration>,
     pub(crate) version: u32,
     pub(crate) track: bool,
+    pub(crate) local: Local,
+}
+
+/// Whether values are kept in the memory of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Local {
+    /// As long as the entry lives and the store tells of its changes.
+    Watched,
+    /// The same for at most so long; and for so long where the store does not tell.
+    For(Duration),
+    /// Every call asks the store.
+    Off,
 }
 
 /// How a cached `None` is treated.
@@ -81,6 +93,7 @@ impl Plan {
                 hold_off: None,
                 version: 0,
                 track: true,
+                local: Local::Watched,
             },
             home,
         }
@@ -158,6 +171,12 @@ impl Plan {
     /// How long nothing is stored after an invalidation of the entry.
     pub fn hold_off(&mut self, hold_off: Duration) -> &mut Self {
         self.options.hold_off = Some(hold_off);
+        self
+    }
+
+    /// How long values are kept in the memory of the process at most; `None`: not at all.
+    pub fn local(&mut self, local: Option<Duration>) -> &mut Self {
+        self.options.local = local.map_or(Local::Off, Local::For);
         self
     }
 

@@ -1,30 +1,30 @@
 //! The look-up of one call: reads the slot and its stamps, waits for the load of another, or claims the right to load.
 
+mod wait;
+
 use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::at_hand::{self, Keep, States};
 use super::decision::{Expected, Finding, Prefix, Stale, judge};
 use super::dependencies::Recorder;
 use super::lead::Lead;
 use super::plan::{Mode, Plan};
-use super::single_flight::{Ending, Flight, Moment, Role};
+use super::single_flight::{Moment, Role};
 use crate::clock::{self, Instant};
 use crate::codec::envelope::{self, Envelope};
 use crate::error::Result;
 use crate::key::{Key, stamp_of};
-use crate::store::{
-    Claim, ClaimRequest, Freshness, Lease, Stamp, StampState, StampStates, Store, Values, Wake,
-};
+use crate::store::{Claim, ClaimRequest, Freshness, Lease, Stamp, StampState, StampStates, Store, Via};
 use crate::telemetry;
+
+use wait::Shared;
 
 /// How long a caller waits for the loads of others before it loads for itself, where no `load_timeout` is given.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
-/// The first and the longest pause between looks at a lease of another process. A push usually comes first.
-const FIRST_LOOK: Duration = Duration::from_millis(10);
-const LONGEST_LOOK: Duration = Duration::from_millis(250);
 
 /// What the flow is to do next.
 pub(super) enum Step {
@@ -54,11 +54,19 @@ pub(super) struct Session<'a> {
     /// An entry that was found and could not be decoded.
     rejected: Option<Prefix>,
     missed: bool,
+    /// The right to keep what was found.
+    keep: Option<Keep>,
 }
 
 /// One look at the store.
 struct Look {
-    values: Values,
+    slot: Option<Bytes>,
+    /// The stamps of the plan, and this entry's own where it is asked for.
+    stamps: States,
+    /// Over what the slot came.
+    via: Option<Via>,
+    /// The right to keep what is in the slot.
+    keep: Option<Keep>,
     /// When it was complete, in the order of this process's events.
     at: Moment,
 }
@@ -76,6 +84,7 @@ impl<'a> Session<'a> {
             deadline: None,
             rejected: None,
             missed: false,
+            keep: None,
         }
     }
 
@@ -109,9 +118,10 @@ impl<'a> Session<'a> {
             look = self.look(Freshness::Current).await?;
             finding = self.finding(&look);
         }
-        match (&finding, &look.values[0]) {
+        match (&finding, &look.slot) {
             (Finding::Value { others }, Some(entry)) if others.is_empty() && self.usable(&look) => {
                 let entry = entry.clone();
+                self.keep = look.keep.take();
                 self.found(&entry, self.own_stamp_at(&look));
                 Ok(Step::Found(entry))
             }
@@ -130,7 +140,8 @@ impl<'a> Session<'a> {
     async fn contend(&mut self, mut look: Look) -> Result<Step> {
         loop {
             let step = match self.finding(&look) {
-                Finding::Value { others } if self.usable(&look) => match self.check(&look, others).await? {
+                Finding::Value { others } if self.usable(&look) => match self.check(&mut look, others).await?
+                {
                     Some(entry) => Some(Step::Found(entry)),
                     None => self.claim(&look, Self::prefix(&look)).await?,
                 },
@@ -169,7 +180,7 @@ impl<'a> Session<'a> {
     async fn look(&mut self, freshness: Freshness) -> Result<Look> {
         let look = self.read(freshness).await?;
         let Some(own) = &self.own_stamp else { return Ok(look) };
-        if look.values.last().is_some_and(Option::is_some) {
+        if look.stamps.last().is_some_and(Option::is_some) {
             return Ok(look);
         }
         let capture =
@@ -179,14 +190,21 @@ impl<'a> Session<'a> {
     }
 
     async fn read(&self, freshness: Freshness) -> Result<Look> {
-        let keys = self.keys();
-        let read = pin!(self.plan.home.store().read(&keys, freshness));
-        let values = self.plan.home.in_time(self.plan.options.timeout, "read", read).await?;
-        Ok(Look { values, at: self.plan.home.flights().moment() })
+        let stamps = self.stamps();
+        // On the heap, for a handle that is answered from memory need not carry it.
+        let read = Box::pin(at_hand::read(self.plan, &stamps, freshness));
+        let at_hand::Read { slot, stamps, via, keep } =
+            self.plan.home.in_time(self.plan.options.timeout, "read", pin!(read)).await?;
+        Ok(Look { slot, stamps, via, keep, at: self.plan.home.flights().moment() })
+    }
+
+    /// The right to keep what was found in this process's memory, if there is one.
+    pub(super) fn take_keep(&mut self) -> Option<Keep> {
+        self.keep.take()
     }
 
     fn keys(&self) -> SmallVec<[&Key; 6]> {
-        std::iter::once(&self.plan.key).chain(&self.plan.stamps).chain(&self.own_stamp).collect()
+        std::iter::once(&self.plan.key).chain(self.stamps()).collect()
     }
 
     /// The stamps of the plan, and this entry's own where it is asked for.
@@ -195,12 +213,11 @@ impl<'a> Session<'a> {
     }
 
     fn declared(&self, look: &Look) -> SmallVec<[(&'a Key, Option<StampState>); 4]> {
-        let states = look.values[1..].iter().map(|value| StampState::of(value.as_deref()));
-        self.plan.stamps.iter().zip(states).collect()
+        self.plan.stamps.iter().zip(look.stamps.iter().copied()).collect()
     }
 
     fn finding(&self, look: &Look) -> Finding {
-        judge(look.values[0].as_deref(), &self.declared(look), self.expected)
+        judge(look.slot.as_deref(), &self.declared(look), self.expected)
     }
 
     /// Whether an entry, once found valid, answers this call.
@@ -210,22 +227,27 @@ impl<'a> Session<'a> {
     }
 
     fn prefix(look: &Look) -> Option<Prefix> {
-        look.values[0].as_deref().and_then(envelope::prefix).map(Prefix::from)
+        look.slot.as_deref().and_then(envelope::prefix).map(Prefix::from)
     }
 
     /// Checks the stamps that only the entry names, in a second read where there are any.
-    async fn check(&mut self, look: &Look, others: Vec<(Key, Stamp)>) -> Result<Option<Bytes>> {
-        let Some(entry) = look.values[0].clone() else { return Ok(None) };
-        if !all_current(self.plan, &others).await? {
-            return Ok(None);
+    async fn check(&mut self, look: &mut Look, others: Vec<(Key, Stamp)>) -> Result<Option<Bytes>> {
+        let Some(entry) = look.slot.clone() else { return Ok(None) };
+        let mut keep = look.keep.take();
+        {
+            let current = Box::pin(at_hand::are_current(self.plan, &others, look.via, &mut keep));
+            if !self.plan.home.in_time(self.plan.options.timeout, "read", pin!(current)).await? {
+                return Ok(None);
+            }
         }
+        self.keep = keep;
         self.found(&entry, self.own_stamp_at(look));
         Ok(Some(entry))
     }
 
     /// What `look` showed as the stamp of this very entry.
     fn own_stamp_at(&self, look: &Look) -> Option<StampState> {
-        self.own_stamp.as_ref().and_then(|_| StampState::of(look.values.last()?.as_deref()))
+        self.own_stamp.as_ref().and_then(|_| look.stamps.last().copied().flatten())
     }
 
     fn found(&mut self, entry: &[u8], own: Option<StampState>) {
@@ -307,10 +329,10 @@ impl<'a> Session<'a> {
     /// that dies all the same, a day after its last push, costs a miss.)
     fn known_stamps(&self, look: &Look) -> (StampStates, SmallVec<[(usize, &Key); 6]>) {
         let push = crate::random::fraction() < 1.0 / 16.0;
-        let found = look.values[1..].iter().map(|value| StampState::of(value.as_deref()));
         let mut states = StampStates::new();
         let mut missing = SmallVec::new();
-        for (index, (stamp, state)) in self.stamps().into_iter().zip(found).enumerate() {
+        for (index, (stamp, state)) in self.stamps().into_iter().zip(look.stamps.iter().copied()).enumerate()
+        {
             states.push(state.unwrap_or(StampState::Held));
             if state.is_none() || push {
                 missing.push((index, stamp));
@@ -369,83 +391,6 @@ impl<'a> Session<'a> {
         }))
     }
 
-    /// Somebody loads: shares the load if it runs in this process and nothing it depends on has changed since its claim,
-    /// else waits until the slot changes.
-    async fn share(&mut self, look: &Look, lease: Lease) -> Result<Shared> {
-        self.miss();
-        if let Some(flight) = self.plan.home.flights().holding(&self.plan.key, lease) {
-            // The lease is in the slot, but its leader has not been told yet what stamps it found.
-            let Some(then) = flight.stamps.get() else {
-                return Ok(Shared::Again(self.look(Freshness::Current).await?));
-            };
-            let now: StampStates = self.declared(look).iter().filter_map(|(_, state)| *state).collect();
-            if *then == now {
-                return Ok(match self.follow(&flight, look, false).await? {
-                    Some(step) => Shared::Step(step),
-                    None => Shared::Again(self.look(Freshness::Current).await?),
-                });
-            }
-            // What it depends on was invalidated, so its result will be of no use: take the slot over.
-            let over = Some(Prefix::from(lease.as_bytes()));
-            return Ok(match self.claim(look, over).await? {
-                Some(step) => Shared::Step(step),
-                None => Shared::Again(self.look(Freshness::Current).await?),
-            });
-        }
-        self.plan.function.count_wait();
-        let wake = self.plan.home.store().wake(&self.plan.key);
-        self.wait_for_change(&wake, lease).await
-    }
-
-    async fn wait_for_change(&mut self, wake: &Wake, lease: Lease) -> Result<Shared> {
-        let mut pause = FIRST_LOOK;
-        loop {
-            let changed = wake.changed();
-            let look = self.look_watched(wake).await?;
-            if look.values[0].as_deref() != Some(lease.as_bytes()) {
-                return Ok(Shared::Again(look));
-            }
-            if let Some(step) = self.out_of_time() {
-                return Ok(Shared::Step(step));
-            }
-            tokio::select! {
-                () = changed => {}
-                () = clock::sleep(pause) => {}
-            }
-            pause = (pause * 2).min(LONGEST_LOOK);
-        }
-    }
-
-    async fn look_watched(&self, wake: &Wake) -> Result<Look> {
-        let keys = self.keys();
-        let read = pin!(self.plan.home.store().read_watched(&keys, wake));
-        let values = self.plan.home.in_time(self.plan.options.timeout, "read and watch", read).await?;
-        Ok(Look { values, at: self.plan.home.flights().moment() })
-    }
-
-    /// Waits for a load of this process. `late` says that it began after this call did, so that whatever it used is new
-    /// enough; otherwise an entry with dependencies of its own is checked by another look.
-    async fn follow(&mut self, flight: &Flight, look: &Look, late: bool) -> Result<Option<Step>> {
-        self.plan.function.count_wait();
-        let deadline = self.deadline();
-        let mut expired = pin!(clock::sleep_until(deadline));
-        let ending = tokio::select! {
-            ending = flight.ended() => ending,
-            () = &mut expired => return Ok(Some(self.alone("waited too long"))),
-        };
-        match ending {
-            Ending::Loaded(entry) => match judge(Some(&entry), &[], self.expected) {
-                Finding::Value { others } if late || others.len() == self.plan.stamps.len() => {
-                    self.found(&entry, self.own_stamp_at(look));
-                    Ok(Some(Step::Found(entry)))
-                }
-                _ => Ok(None),
-            },
-            Ending::NotForStoring => Ok(Some(self.alone("not for storing"))),
-            Ending::Abandoned | Ending::UnderWay => Ok(None),
-        }
-    }
-
     /// A load whose result is not stored, neither here nor in an entry that is made from it.
     fn alone(&self, reason: &'static str) -> Step {
         if let Some(outer) = &self.outer {
@@ -469,23 +414,6 @@ impl<'a> Session<'a> {
     fn out_of_time(&mut self) -> Option<Step> {
         (clock::now() >= self.deadline()).then(|| self.alone("waited too long"))
     }
-}
-
-enum Shared {
-    Step(Step),
-    Again(Look),
-}
-
-/// Whether the stamps that only the entry names are as the entry names them, by a read of their own where there are any.
-pub(super) async fn all_current(plan: &Plan, others: &[(Key, Stamp)]) -> Result<bool> {
-    if others.is_empty() {
-        return Ok(true);
-    }
-    let keys: SmallVec<[&Key; 6]> = others.iter().map(|(key, _)| key).collect();
-    let read = pin!(plan.home.store().read(&keys, Freshness::Current));
-    let values = plan.home.in_time(plan.options.timeout, "read", read).await?;
-    let current = values.iter().map(|value| StampState::of(value.as_deref()));
-    Ok(current.zip(others).all(|(state, (_, stamp))| state == Some(StampState::Current(*stamp))))
 }
 
 /// Puts what was read of the missing stamps where it belongs.

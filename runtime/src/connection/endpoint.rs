@@ -22,6 +22,7 @@ use super::request::{Request, Server};
 use super::{Address, Limits};
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::Via;
 
 /// How long a connection over which nothing came for a while has to answer a `PING`.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
@@ -152,17 +153,18 @@ impl Endpoint {
 
     /// Sends one command, whatever kind of server it is.
     pub(super) async fn ask(&self, cmd: &redis::Cmd) -> Result<Value, Failed> {
-        self.send(Request::Command(cmd), Server::Any, false, clock::now()).await
+        let (answer, _) = self.send(Request::Command(cmd), Server::Any, false, clock::now()).await?;
+        Ok(answer)
     }
 
-    /// Sends one request over one of the connections, at the time `began`.
+    /// Sends one request over one of the connections, at the time `began`; the answer, and over which it came.
     pub(super) async fn send(
         &self,
         request: Request<'_>,
         server: Server,
         asking: bool,
         began: Instant,
-    ) -> Result<Value, Failed> {
+    ) -> Result<(Value, Option<Via>), Failed> {
         let inner = &*self.0;
         if !inner.breaker.is_closed() {
             prober::ensure(&self.0);
@@ -180,7 +182,7 @@ impl Endpoint {
                 let answer = Box::pin(request.over_rest(rest)).await;
                 inner.answered_over_rest.fetch_add(1, Ordering::Relaxed);
                 let _no_connection = attempt.answered();
-                return self.judged(answer, None);
+                return Ok((self.judged(answer, None)?, None));
             }
         };
         let micros = pool.micros(began);
@@ -193,7 +195,7 @@ impl Endpoint {
         if server.must_be_familiar() && inner.place.is_strange() {
             return Err(Failed::NotSent(inner.strange()));
         }
-        let mut connection = live.connection();
+        let (mut connection, via) = (live.connection(), live.via);
         let attempt = Attempt::over(&self.0, began, micros, index, live);
         let answer = if asking {
             Box::pin(request.asking(&mut connection)).await
@@ -201,7 +203,7 @@ impl Endpoint {
             request.over(&mut connection).await
         };
         let over = attempt.answered();
-        self.judged(answer, over.as_ref().map(|(index, live)| (*index, &**live)))
+        Ok((self.judged(answer, over.as_ref().map(|(index, live)| (*index, &**live)))?, Some(via)))
     }
 
     /// Draws the conclusions about the server from what came back.

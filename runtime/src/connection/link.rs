@@ -14,9 +14,11 @@ use super::failure::failed;
 use super::greeting::{Greeting, Role};
 use super::place::Place;
 use super::traffic::Traffic;
+use super::vigil;
 use super::{Address, Limits};
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::Via;
 use crate::telemetry;
 
 /// Commands that may wait for the writer. The client's default of 50 makes small batches (measured).
@@ -29,6 +31,7 @@ const WRITE_BUFFER: usize = 64 << 10;
 pub(super) struct Live {
     connection: MultiplexedConnection,
     generation: u64,
+    pub(super) via: Via,
     pub(super) traffic: Arc<Traffic>,
     /// Nothing came for a while; it is being checked, and others are preferred.
     pub(super) suspect: AtomicBool,
@@ -39,6 +42,10 @@ pub(super) struct Live {
 }
 
 impl Live {
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     pub(super) fn connection(&self) -> MultiplexedConnection {
         self.connection.clone()
     }
@@ -51,6 +58,7 @@ impl Live {
 /// How soon after a failed dial a missing connection is dialled again where others serve.
 const DIAL_PAUSE: Duration = Duration::from_secs(1);
 
+#[derive(Clone)]
 pub(super) struct Link(Arc<Shared>);
 
 struct Shared {
@@ -184,14 +192,28 @@ impl Link {
     pub(super) fn broken(&self, live: &Live) {
         self.0.lost(live.generation);
     }
+
+    /// The same for one that was dialled as that many-th.
+    pub(super) fn lost(&self, generation: u64) {
+        self.0.lost(generation);
+    }
+
+    /// Whether that one is still in use.
+    pub(super) fn has(&self, generation: u64) -> bool {
+        self.0.current.load().as_ref().is_some_and(|live| live.generation == generation)
+    }
 }
 
 impl Shared {
-    fn announce(&self, dialled: &Result<Arc<Live>>) {
+    fn announce(self: &Arc<Self>, dialled: &Result<Arc<Live>>) {
         let failed = match dialled {
             Ok(live) => {
                 telemetry::connected(&self.address, live.tracking);
                 self.current.store(Some(Arc::clone(live)));
+                if live.tracking {
+                    let wakeups = self.place.hub().wakeups.clone();
+                    vigil::keep(live, Link(Arc::clone(self)), wakeups, self.address.clone());
+                }
                 None
             }
             Err(error) => {
@@ -238,6 +260,7 @@ impl Shared {
         Ok(Arc::new(Live {
             connection,
             generation,
+            via: Via::new(),
             traffic: Arc::clone(&self.traffic),
             suspect: AtomicBool::new(false),
             tracking,

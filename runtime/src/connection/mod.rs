@@ -26,6 +26,7 @@ mod secret;
 mod tls;
 mod topology;
 mod traffic;
+mod vigil;
 
 pub use breaker::{BreakerState, BreakerStatus};
 pub use endpoint::EndpointStatus;
@@ -53,7 +54,7 @@ use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::instance::AfterFailover;
 use crate::random;
-use crate::store::Wakeups;
+use crate::store::{Via, Wakeups};
 
 use endpoint::Endpoint;
 use failure::{Failed, Ran};
@@ -161,6 +162,9 @@ impl Connection {
 
     /// Whether the servers tell this process of changes.
     pub(crate) fn is_tracking(&self) -> bool {
+        if let Servers::Single(endpoint) = &self.0.servers {
+            return endpoint.is_tracking();
+        }
         let (primaries, _) = self.0.servers.known();
         !primaries.is_empty() && primaries.iter().all(Endpoint::is_tracking)
     }
@@ -235,6 +239,16 @@ impl Connection {
         route: Route<'_>,
         request: Request<'_>,
     ) -> Result<Value> {
+        Ok(self.send_via(operation, route, request).await?.0)
+    }
+
+    /// The same; the answer, and over which connection it came, where there are any.
+    pub(crate) async fn send_via(
+        &self,
+        operation: &'static str,
+        route: Route<'_>,
+        request: Request<'_>,
+    ) -> Result<(Value, Option<Via>)> {
         self.open(operation)?;
         let limit = self.0.limits.command_timeout;
         // Pinned here, so that it is not moved into the timer: this is on the way of every command.
@@ -252,7 +266,7 @@ impl Connection {
         mut route: Route<'_>,
         request: Request<'_>,
         mut now: Instant,
-    ) -> Result<Value, Failed> {
+    ) -> Result<(Value, Option<Via>), Failed> {
         let (mut repetitions, mut redirects) = (0, 0);
         let mut asked_for: Option<Endpoint> = None;
         loop {
@@ -271,7 +285,7 @@ impl Connection {
             };
             let sent = endpoint.send(request, route.server, asking, now).await;
             let failed = match sent {
-                Ok(value) => return Ok(value),
+                Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
             // The first attempt begins with the call, without another look at the clock.

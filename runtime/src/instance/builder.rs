@@ -203,6 +203,12 @@ impl Builder {
         self.set(&names::MEMORY_LIMIT, |settings| settings.memory_limit = bytes)
     }
 
+    /// Bytes of values that this process keeps in its memory beside the store. Default 64 MiB, 0 keeps none. See
+    /// [`Settings::local_memory_limit`].
+    pub fn local_memory_limit(self, bytes: u64) -> Self {
+        self.set(&names::LOCAL_MEMORY_LIMIT, |settings| settings.local_memory_limit = bytes)
+    }
+
     /// Bytes of what is computed while Redis is down that this process keeps for that time; 0 keeps nothing. Default
     /// 100 MiB.
     pub fn outage_memory_limit(self, bytes: u64) -> Self {
@@ -249,6 +255,20 @@ impl Builder {
     #[cfg(feature = "test-util")]
     pub fn without_fill_check(mut self) -> Self {
         self.rules.check_fills = false;
+        self
+    }
+
+    /// Breaks the rule that keeps late answers out of the memory of the process, so that a test can show it would notice.
+    #[cfg(feature = "test-util")]
+    pub fn without_reservations(mut self) -> Self {
+        self.rules.reserve = false;
+        self
+    }
+
+    /// Keeps what was found so much later in the memory of the process, so that more can happen before.
+    #[cfg(feature = "test-util")]
+    pub fn with_late_keeping(mut self, later: Duration) -> Self {
+        self.rules.keep_later = later;
         self
     }
 

@@ -52,6 +52,7 @@ fn behaviour<L: Fn(&'static str) -> Option<OsString>>(env: &mut Env<L>, settings
     env.one(&names::ENABLE_AUTO_PIPELINING, &mut settings.enable_auto_pipelining, text::boolean);
     env.some(&names::MAX_MEMORY, &mut settings.max_memory, text::size);
     env.one(&names::MEMORY_LIMIT, &mut settings.memory_limit, text::size);
+    env.one(&names::LOCAL_MEMORY_LIMIT, &mut settings.local_memory_limit, text::size);
     env.one(&names::OUTAGE_MEMORY_LIMIT, &mut settings.outage_memory_limit, text::size);
     env.one(&names::AFTER_FAILOVER, &mut settings.after_failover, text::after_failover);
     env.one(&names::FAILOVER_REPLAY, &mut settings.failover_replay, text::duration);

@@ -25,9 +25,10 @@ use crate::clock;
 use crate::connection::{Connection, Health};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
-use crate::key::{Key, KeySpace, Namespace, Pattern};
+use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
+use crate::local::{Local, Ticks};
 use crate::lock::{HeldLocks, LockBuilder};
-use crate::store::AnyStore;
+use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
 /// One namespace on one store: the embedded one of this process, or a Redis server. Cheap to clone.
@@ -65,6 +66,7 @@ struct Inner {
     namespace: Namespace,
     space: KeySpace,
     store: AnyStore,
+    local: Option<Arc<Local>>,
     /// Independent masters, for locks that need a majority.
     lock_masters: Vec<Connection>,
     flights: Flights,
@@ -83,6 +85,8 @@ pub(crate) struct Tuning {
     pub(crate) lease_life: Duration,
     /// Bytes of what is computed while the store is down that this process keeps for that time; 0 keeps nothing.
     pub(crate) outage_memory_limit: u64,
+    /// Bytes of values that are kept in the memory of the process; 0 for none.
+    pub(crate) local_memory_limit: u64,
     /// How far back invalidations are repeated to a server that is not the one it was.
     pub(crate) failover_replay: Duration,
     pub(crate) rules: Rules,
@@ -95,11 +99,15 @@ pub(crate) struct Rules {
     pub(crate) check_fills: bool,
     /// Invalidations are remembered, and repeated to a server that failed to take them or may have lost them.
     pub(crate) keep_invalidations: bool,
+    /// What is kept in memory was reserved before it was read, and nothing has changed since.
+    pub(crate) reserve: bool,
+    /// How much later than it could a value is kept in memory: between the answer and the keeping anything may happen.
+    pub(crate) keep_later: Duration,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { check_fills: true, keep_invalidations: true }
+        Self { check_fills: true, keep_invalidations: true, reserve: true, keep_later: Duration::ZERO }
     }
 }
 
@@ -164,10 +172,12 @@ impl Keylatch {
         kept: Kept,
         tuning: Tuning,
     ) -> Self {
+        let local = local(&store, tuning);
         Self(Arc::new(Inner {
             space: KeySpace::new(&namespace),
             namespace,
             store,
+            local,
             flights: Flights::default(),
             lock_masters,
             kept,
@@ -284,12 +294,24 @@ impl Keylatch {
             ensure_keeper(self);
         }
         let outcome = carry_out(self.store(), &targets).await;
+        self.forget_matching(&targets);
         if let Err(error) = &outcome
             && keeps
         {
             keep(self, targets, error);
         }
         outcome
+    }
+
+    /// Drops what this process has at hand of keys that match: the store may have had nothing of them any more. Single keys
+    /// are dropped as they are changed.
+    fn forget_matching(&self, targets: &[Target]) {
+        let Some(local) = self.local() else { return };
+        for target in targets {
+            if let Target::Matching(pattern) = target {
+                local.changed_where(|key| pattern.matches(entry_of(key)));
+            }
+        }
     }
 
     /// Repeats invalidations that failed. Nothing may be read before.
@@ -330,6 +352,11 @@ impl Keylatch {
 
     pub(crate) fn store(&self) -> &AnyStore {
         &self.0.store
+    }
+
+    /// What this process has at hand, where the store tells of changes at all.
+    pub(crate) fn local(&self) -> Option<&Arc<Local>> {
+        self.0.local.as_ref()
     }
 
     pub(crate) fn flights(&self) -> &Flights {
@@ -383,6 +410,18 @@ impl Keylatch {
     pub(crate) fn id(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
+}
+
+/// What the process will have at hand. Under `distrust` nothing: the servers' identity changes without anybody telling.
+fn local(store: &AnyStore, tuning: Tuning) -> Option<Arc<Local>> {
+    let ticks = match store {
+        AnyStore::Memory(_) => Ticks::exact(),
+        AnyStore::Redis(redis) if !redis.connection().distrusts() => Ticks::coarse(),
+        AnyStore::Redis(_) | AnyStore::Unusable(_) => return None,
+    };
+    let local = Local::new(tuning.local_memory_limit, ticks, tuning.rules.reserve);
+    store.tell(Arc::clone(&local));
+    Some(local)
 }
 
 impl AsRef<Self> for Keylatch {

@@ -1,14 +1,16 @@
 //! The store of a `Keylatch`: one of them, chosen by configuration, without dynamic dispatch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Claim, ClaimRequest, Freshness, Guarded, MemoryStore, Overlap, ShelteredStore, StampStates, Store,
-    UnusableStore, Values, Wake,
+    Claim, ClaimRequest, Freshness, Guarded, MemoryStore, Overlap, Reading, ShelteredStore, StampStates,
+    Store, UnusableStore, Values, Wake,
 };
 use crate::connection::Connection;
 use crate::error::Result;
 use crate::key::{FullPattern, Key};
+use crate::local::Local;
 
 /// See the module.
 #[derive(Debug)]
@@ -30,6 +32,15 @@ impl AnyStore {
     /// Whether reads may be answered by replicas.
     pub(crate) fn may_lag(&self) -> bool {
         self.connection().is_some_and(Connection::has_replicas)
+    }
+
+    /// Whether all answers, and all news of changes, come in one order.
+    pub(crate) fn is_in_one_order(&self) -> bool {
+        match self {
+            Self::Memory(_) => true,
+            Self::Redis(store) => !store.connection().is_cluster() && store.connection().is_tracking(),
+            Self::Unusable(_) => false,
+        }
     }
 
     /// Whether the key's server is down and the refuge answers for it.
@@ -58,12 +69,16 @@ macro_rules! each {
 }
 
 impl Store for AnyStore {
-    async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Values> {
+    async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Reading> {
         each!(self.read(keys, freshness).await)
     }
 
     async fn read_watched(&self, keys: &[&Key], wake: &Wake) -> Result<Values> {
         each!(self.read_watched(keys, wake).await)
+    }
+
+    fn tell(&self, local: Arc<Local>) {
+        each!(self.tell(local));
     }
 
     fn wake(&self, key: &Key) -> Wake {

@@ -18,7 +18,7 @@ fn entry(name: &str) -> Key {
 }
 
 async fn get(store: &impl Store, key: &Key) -> Option<Vec<u8>> {
-    store.read(&[key], Freshness::Current).await.expect("the store is up")[0]
+    store.read(&[key], Freshness::Current).await.expect("the store is up").values[0]
         .as_ref()
         .map(|bytes| bytes.to_vec())
 }
@@ -115,6 +115,7 @@ async fn a_pattern_takes_what_matches_and_its_stamps(store: &impl Store) {
         .read(&keys.iter().collect::<Vec<_>>(), Freshness::Current)
         .await
         .unwrap()
+        .values
         .iter()
         .map(Option::is_some)
         .collect();

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,11 +11,13 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::slot::{StampState, new_stamp};
 use super::{
-    Claim, ClaimRequest, Freshness, Guarded, Overlap, Slot, StampStates, Store, Values, Wake, Wakeups,
+    Claim, ClaimRequest, Freshness, Guarded, Overlap, Reading, Slot, StampStates, Store, Values, Via, Wake,
+    Wakeups,
 };
 use crate::clock::{self, Instant};
 use crate::error::Result;
 use crate::key::{FullPattern, Key, KeyBytes, entry_of, stamp_of};
+use crate::local::Local;
 
 /// Slots and stamps live in a cache bounded in bytes; an evicted one is a miss, as everywhere. Locks live apart and are
 /// never evicted.
@@ -94,9 +96,9 @@ impl MemoryStore {
     }
 
     fn delete(&self, key: &Key) {
-        if self.entries.remove(&key.0).is_some() {
-            self.wakeups.changed(key.as_bytes());
-        }
+        self.entries.remove(&key.0);
+        // Also if it was not there: it may have been evicted, and still be at hand elsewhere in the process.
+        self.wakeups.changed(key.as_bytes());
     }
 
     fn stripe(&self, key: &Key) -> MutexGuard<'_, ()> {
@@ -178,18 +180,25 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    async fn read(&self, keys: &[&Key], _freshness: Freshness) -> Result<Values> {
+    async fn read(&self, keys: &[&Key], _freshness: Freshness) -> Result<Reading> {
         let now = clock::now();
         let mut values: Values = keys.iter().map(|_| None).collect();
+        let mut left = None;
         // The slot comes first and is read last: an entry's stamp that is read with it is then never newer than the value.
         for (value, key) in values.iter_mut().zip(keys).rev() {
-            *value = self.live(&key.0, now).map(|entry| entry.value);
+            let entry = self.live(&key.0, now);
+            left = entry.as_ref().map(|entry| entry.deadline - now);
+            *value = entry.map(|entry| entry.value);
         }
-        Ok(values)
+        Ok(Reading { values, via: Some(Via::EMBEDDED), left })
     }
 
     async fn read_watched(&self, keys: &[&Key], _wake: &Wake) -> Result<Values> {
-        self.read(keys, Freshness::Current).await
+        Ok(self.read(keys, Freshness::Current).await?.values)
+    }
+
+    fn tell(&self, local: Arc<Local>) {
+        self.wakeups.tell(local);
     }
 
     fn wake(&self, key: &Key) -> Wake {

@@ -21,6 +21,9 @@ pub(crate) use unusable::UnusableStore;
 pub(crate) use wake::{Wake, Wakeups};
 
 use std::future::Future;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,11 +31,45 @@ use smallvec::SmallVec;
 
 use crate::error::Result;
 use crate::key::{FullPattern, Key};
+use crate::local::Local;
 
 /// Values read in one go, in the order of the keys.
 pub(crate) type Values = SmallVec<[Option<Bytes>; 4]>;
 /// States of stamps, in the order of the keys.
 pub(crate) type StampStates = SmallVec<[StampState; 4]>;
+
+/// What a read came to.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) values: Values,
+    /// Over what the answer came, if it was one answer. After [`Freshness::Watched`], the store tells of every change of the
+    /// keys from this read on, over the same way and in the same order; there is none where it cannot.
+    pub(crate) via: Option<Via>,
+    /// What is left of the first key's life, where the store says so with the value.
+    pub(crate) left: Option<Duration>,
+}
+
+/// One way by which answers and news of changes come, in one order: a connection. Two that differ have no order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Via(NonZeroU64);
+
+impl Via {
+    /// The embedded store of this process.
+    pub(crate) const EMBEDDED: Self = Self(NonZeroU64::MAX);
+    /// Several connections, as to the nodes of a cluster: news of changes come, in no order with the answers.
+    pub(crate) const SEVERAL: Self = Self(NonZeroU64::MIN);
+
+    /// One that no other connection of this process has.
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(2);
+        Self(NonZeroU64::new(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// Whether what was told over the other before this answer was sent has been told by now.
+    pub(crate) fn is_in_order_with(self, other: Self) -> bool {
+        self == other && self != Self::SEVERAL
+    }
+}
 
 /// How old what is read may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +78,8 @@ pub(crate) enum Freshness {
     MayLag,
     /// As the primary has it.
     Current,
+    /// The same, and the store is asked to tell of changes of every key from this read on.
+    Watched,
 }
 
 /// Whether a conditional change was made. A refusal is an answer, not a failure: somebody else changed the key first.
@@ -73,10 +112,13 @@ pub(crate) enum Claim {
 pub(crate) trait Store: Send + Sync {
     /// Reads several keys in one go. Each value is one that the key had after the call began, and the first key's is no
     /// older than the others': an outer entry that depends on a stamp must not be made from a value from before it.
-    fn read(&self, keys: &[&Key], freshness: Freshness) -> impl Future<Output = Result<Values>> + Send;
+    fn read(&self, keys: &[&Key], freshness: Freshness) -> impl Future<Output = Result<Reading>> + Send;
 
     /// The same, with the first key watched: a change of it after this read wakes `wake`.
     fn read_watched(&self, keys: &[&Key], wake: &Wake) -> impl Future<Output = Result<Values>> + Send;
+
+    /// Whom to tell of every change that the store knows of, and of connections that are lost.
+    fn tell(&self, local: Arc<Local>);
 
     /// Interest in changes of `key`, to be armed by [`read_watched`](Self::read_watched).
     fn wake(&self, key: &Key) -> Wake;

@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Claim, ClaimRequest, Freshness, Guarded, MemoryStore, Overlap, RedisStore, StampStates, Store, Values,
-    Wake,
+    Claim, ClaimRequest, Freshness, Guarded, MemoryStore, Overlap, Reading, RedisStore, StampStates, Store,
+    Values, Wake,
 };
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{FullPattern, Key};
+use crate::local::Local;
 use crate::telemetry;
 
 /// See the module.
@@ -66,6 +67,8 @@ impl ShelteredStore {
             return Some(Arc::clone(&refuge.store));
         }
         telemetry::sheltered();
+        // Stamps of the servers mean nothing there.
+        self.connection().wakeups().all_changed();
         let store = Arc::new(MemoryStore::new(self.limit));
         *refuge = Some(Refuge { outage, store: Arc::clone(&store) });
         self.in_use.store(true, Ordering::Relaxed);
@@ -105,9 +108,10 @@ impl ShelteredStore {
 }
 
 impl Store for ShelteredStore {
-    async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Values> {
+    async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Reading> {
         match self.shelter(keys) {
-            Some(refuge) => refuge.read(keys, freshness).await,
+            // The refuge tells nobody of changes: there is one instead of another, at any time.
+            Some(refuge) => Ok(Reading { via: None, ..refuge.read(keys, freshness).await? }),
             None => self.readable("read")?.read(keys, freshness).await,
         }
     }
@@ -117,6 +121,10 @@ impl Store for ShelteredStore {
             Some(refuge) => refuge.read_watched(keys, wake).await,
             None => self.readable("read and watch")?.read_watched(keys, wake).await,
         }
+    }
+
+    fn tell(&self, local: Arc<Local>) {
+        self.redis.tell(local);
     }
 
     /// Woken by Redis's pushes; a change in the refuge is seen at the next look.

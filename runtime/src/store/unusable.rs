@@ -1,11 +1,15 @@
 //! The store of a process whose configuration is bad: every operation fails with the reason, so cached functions run their
 //! bodies and locks are refused.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Claim, ClaimRequest, Freshness, Guarded, Overlap, StampStates, Store, Values, Wake, Wakeups};
+use super::{
+    Claim, ClaimRequest, Freshness, Guarded, Overlap, Reading, StampStates, Store, Values, Wake, Wakeups,
+};
 use crate::error::{Error, Result};
 use crate::key::{FullPattern, Key};
+use crate::local::Local;
 
 /// See the module.
 #[derive(Debug)]
@@ -30,13 +34,15 @@ impl UnusableStore {
 }
 
 impl Store for UnusableStore {
-    async fn read(&self, _keys: &[&Key], _freshness: Freshness) -> Result<Values> {
+    async fn read(&self, _keys: &[&Key], _freshness: Freshness) -> Result<Reading> {
         self.refuse()
     }
 
     async fn read_watched(&self, _keys: &[&Key], _wake: &Wake) -> Result<Values> {
         self.refuse()
     }
+
+    fn tell(&self, _local: Arc<Local>) {}
 
     fn wake(&self, key: &Key) -> Wake {
         self.wakeups.wake(key)

@@ -118,7 +118,7 @@ async fn what_is_refused_names_the_way_out() {
         assert!(error.contains("Connection::client()"), "in a pipeline, {words:?}: {error}");
     }
     assert_eq!(redis.get::<_, u64>("key").await.unwrap(), 1);
-    assert_eq!(super::calls(&server, "select") + super::calls(&server, "wait"), 0, "nothing was sent");
+    assert_eq!(server.calls("select") + server.calls("wait"), 0, "nothing was sent");
 }
 
 #[tokio::test]

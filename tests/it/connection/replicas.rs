@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use keylatch::{CachedCall, Keylatch, cached};
 use redis::AsyncCommands;
 
-use super::calls;
 use crate::support::RedisServer;
 use crate::support::replicated::Replicated;
 
@@ -32,7 +31,7 @@ fn on(servers: &Replicated) -> Source {
 /// Looks an entry up until a replica is asked, and another one.
 async fn until_replicas_serve(source: &Source, replicas: &[RedisServer]) {
     let deadline = Instant::now() + FOUND;
-    while replicas.iter().any(|replica| calls(replica, "mget") == 0) {
+    while replicas.iter().any(|replica| replica.calls("mget") == 0) {
         version(source, 1).await;
         assert!(Instant::now() < deadline, "a replica is never read");
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -40,7 +39,7 @@ async fn until_replicas_serve(source: &Source, replicas: &[RedisServer]) {
 }
 
 fn reads(servers: &[RedisServer]) -> u64 {
-    servers.iter().map(|server| calls(server, "mget")).sum()
+    servers.iter().map(|server| server.calls("mget")).sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,17 +54,17 @@ async fn what_may_lag_is_read_from_any_of_them_and_what_must_be_fresh_is_not() {
     for _ in 0..20 {
         let _may_lag: Option<u64> = redis.get("own").await.expect("it is up");
     }
-    assert!(servers.replicas.iter().all(|replica| calls(replica, "get") > 0), "20 reads, by chance");
+    assert!(servers.replicas.iter().all(|replica| replica.calls("get") > 0), "20 reads, by chance");
 
     // For three seconds this process reads nothing from replicas: they may not have what it has changed.
     source.version.store(2, Ordering::SeqCst);
     version(&source, 1).invalidate().await.expect("it is up");
-    let (replicas, primary) = (reads(&servers.replicas), calls(&servers.primary, "mget"));
+    let (replicas, primary) = (reads(&servers.replicas), servers.primary.calls("mget"));
     for _ in 0..50 {
         assert_eq!(version(&source, 1).await, 2_001);
     }
     assert_eq!(reads(&servers.replicas), replicas, "an old value could have been read");
-    assert!(calls(&servers.primary, "mget") > primary);
+    assert!(servers.primary.calls("mget") > primary);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,13 +75,13 @@ async fn without_replicas_the_primary_serves() {
     for replica in &mut servers.replicas {
         replica.kill();
     }
-    let before = calls(&servers.primary, "mget");
+    let before = servers.primary.calls("mget");
     for _ in 0..50 {
         let began = Instant::now();
         assert_eq!(version(&source, 1).await, 1_001);
         assert!(began.elapsed() < Duration::from_millis(400), "{:?}", began.elapsed());
     }
-    assert!(calls(&servers.primary, "mget") >= before + 50, "entries are still read");
+    assert!(servers.primary.calls("mget") >= before + 50, "entries are still read");
 
     for replica in &mut servers.replicas {
         replica.restart();

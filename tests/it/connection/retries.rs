@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use keylatch::{Connection, Keylatch};
 use redis::{AsyncCommands, RedisResult};
 
-use super::{built, calls};
+use super::built;
 use crate::support::proxy::Mode;
 use crate::support::{Proxy, RedisServer, keylatch, until};
 
@@ -45,7 +45,7 @@ async fn a_change_whose_answer_is_swallowed_happens_once() {
     proxy.cut();
     until_healed(&mut redis).await;
     assert_eq!(redis.get::<_, u64>("n").await.unwrap(), 1);
-    assert_eq!(calls(&server, "incrby"), 1);
+    assert_eq!(server.calls("incrby"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,7 +55,7 @@ async fn a_change_whose_connection_is_cut_happens_once() {
         proxy.set(Mode::SwallowAnswers);
         let mut caller = redis.clone();
         let told = tokio::spawn(async move { caller.incr::<_, _, u64>("n", 1).await });
-        until("the server has done it", || calls(&server, "incrby") == n).await;
+        until("the server has done it", || server.calls("incrby") == n).await;
         proxy.cut();
         let told = told.await.unwrap();
         assert!(told.is_err(), "{told:?}");
@@ -79,7 +79,7 @@ async fn a_pipeline_whose_connection_is_cut_runs_once() {
             let pipeline = if atomic { pipeline.atomic() } else { &mut pipeline };
             pipeline.query_async::<(Option<u64>, u64)>(&mut caller).await
         });
-        until("the server has done it", || calls(&server, "incrby") == n).await;
+        until("the server has done it", || server.calls("incrby") == n).await;
         proxy.cut();
         let told = told.await.unwrap();
         assert!(told.is_err(), "{told:?}");
@@ -96,17 +96,17 @@ async fn reading_whose_connection_is_cut_is_repeated() {
     let (server, proxy, redis) = behind_a_proxy().await;
     redis.clone().set::<_, _, ()>("key", 7).await.unwrap();
     for _ in 0..ROUNDS {
-        let before = calls(&server, "get");
+        let before = server.calls("get");
         proxy.set(Mode::SwallowAnswers);
         let mut caller = redis.clone();
         let told = tokio::spawn(async move { caller.get::<_, u64>("key").await });
-        until("the server has answered", || calls(&server, "get") > before).await;
+        until("the server has answered", || server.calls("get") > before).await;
         proxy.set(Mode::Pass);
         proxy.cut();
         assert_eq!(told.await.unwrap().unwrap(), 7);
     }
     // An answer on its way may still have come, but hardly each time.
-    assert!(calls(&server, "get") > ROUNDS, "none was repeated");
+    assert!(server.calls("get") > ROUNDS, "none was repeated");
 }
 
 /// Our own scripts go by their hashes, and by their source only where the server does not know them.
@@ -119,12 +119,12 @@ async fn forgotten_scripts_cost_one_more_call() {
     for _ in 0..3 {
         server.query(&["CONFIG", "RESETSTAT"]).unwrap();
         release().await;
-        assert_eq!((calls(&server, "evalsha"), calls(&server, "eval")), (1, 0));
+        assert_eq!((server.calls("evalsha"), server.calls("eval")), (1, 0));
         server.query(&["SCRIPT", "FLUSH"]).unwrap();
         release().await;
-        assert_eq!((calls(&server, "evalsha"), calls(&server, "eval")), (2, 1));
+        assert_eq!((server.calls("evalsha"), server.calls("eval")), (2, 1));
         release().await;
-        assert_eq!((calls(&server, "evalsha"), calls(&server, "eval")), (3, 1));
+        assert_eq!((server.calls("evalsha"), server.calls("eval")), (3, 1));
     }
 }
 
@@ -143,7 +143,7 @@ async fn the_limit_of_a_command_includes_the_wait_for_a_connection() {
         assert!(told.as_ref().is_err_and(redis::RedisError::is_timeout), "{told:?}");
         assert!((LIMIT..LIMIT + SLACK).contains(&took), "{took:?}");
     }
-    assert_eq!(calls(&server, "get"), 0);
+    assert_eq!(server.calls("get"), 0);
     proxy.set(Mode::Pass);
     until_healed(&mut redis).await;
     until_healed(&mut fresh).await;

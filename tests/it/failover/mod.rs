@@ -19,6 +19,8 @@ const LOOK_UP: Duration = Duration::from_millis(500);
 const SLACK: Duration = Duration::from_millis(500);
 /// How long a fault may last before a test says that it does not heal.
 const PATIENCE: Duration = Duration::from_secs(25);
+/// Until an idle process has noticed that another server is the primary: it looks once a second.
+const NOTICED: Duration = Duration::from_secs(2);
 
 /// What is cached: a number for each id, which writers count up.
 #[derive(Debug)]
@@ -48,14 +50,14 @@ struct Process {
     runs: Vec<AtomicU32>,
 }
 
-#[cached(key = "entry:{id}", ttl = "10m", tags = ["entry-tag:{id}"], skip(process), using = process.cache)]
+#[cached(key = "entry:{id}", ttl = "10m", local = off, tags = ["entry-tag:{id}"], skip(process), using = process.cache)]
 async fn entry(process: &Process, id: usize) -> u64 {
     process.runs[id].fetch_add(1, Ordering::SeqCst);
     process.data.at(id)
 }
 
 /// Made from an entry, so that it carries that entry's stamp.
-#[cached(key = "made:{id}", ttl = "10m", skip(process), using = process.cache)]
+#[cached(key = "made:{id}", ttl = "10m", local = off, skip(process), using = process.cache)]
 async fn made(process: &Process, id: usize) -> u64 {
     self::entry(process, id).await
 }
@@ -125,6 +127,20 @@ impl Process {
             }
         }
         stale
+    }
+
+    /// Waits until nothing old is cached: a process that only reads may see what was invalidated at a server that is no
+    /// longer the primary until the process that invalidated it has noticed, which is a second if that one is idle.
+    async fn until_none_is_stale(&self, ids: std::ops::Range<usize>) {
+        let began = Instant::now();
+        loop {
+            let stale = self.stale(ids.clone()).await;
+            if stale.is_empty() {
+                return;
+            }
+            assert!(began.elapsed() < NOTICED, "still old: {stale:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::support::cluster::Cluster;
 use crate::support::proxy::Mode;
 use crate::support::sentinel::{MASTER, Sentinels};
 use crate::support::{RedisServer, builder};
-use crate::torture::{By, Item, Source, within};
+use crate::torture::{By, Item, Source, stale_at_hand, within};
 
 const IDS: usize = 300;
 const INSTANCES: usize = 3;
@@ -83,6 +83,10 @@ async fn run(builder: impl Fn() -> Builder, disturbance: impl AsyncFnOnce(&Atomi
                 }
             }
         }
+    }
+    // All is quiet for long, so the news of the last changes have come.
+    for by in ENTRIES {
+        figures.stale += stale_at_hand(&source, by, 0..IDS).await;
     }
     figures
 }

@@ -93,13 +93,13 @@ async fn a_black_hole_both_ways() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn swallowed_requests() {
-    swallowed("swallowed requests", Mode::SwallowRequests).await;
+    Box::pin(swallowed("swallowed requests", Mode::SwallowRequests)).await;
 }
 
 /// What was asked for is done, and nobody learns of it: neither may be taken for granted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn swallowed_answers() {
-    swallowed("swallowed answers", Mode::SwallowAnswers).await;
+    Box::pin(swallowed("swallowed answers", Mode::SwallowAnswers)).await;
 }
 
 async fn swallowed(name: &str, mode: Mode) {

@@ -26,7 +26,7 @@ pub(super) struct Service {
     pub(super) locked: AtomicU32,
 }
 
-#[cached(key = "value:{id}", ttl = "10m", skip(service), using = service.cache)]
+#[cached(key = "value:{id}", ttl = "10m", local = off, skip(service), using = service.cache)]
 pub(super) async fn value(service: &Service, id: u64) -> u64 {
     service.runs.fetch_add(1, Ordering::SeqCst);
     service.version.load(Ordering::SeqCst) * 1_000 + id

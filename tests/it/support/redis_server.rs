@@ -58,6 +58,20 @@ impl RedisServer {
         line.map(|value| value.trim().to_owned())
     }
 
+    /// How often it was asked to do that, refused calls included.
+    pub(crate) fn calls(&self, command: &str) -> u64 {
+        let info = self.query(&["INFO", "commandstats"]).expect("the server answers");
+        let info: String = redis::from_redis_value(info).expect("text");
+        let line = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        line.map_or(0, |line| line.split(',').next().expect("a first part").parse().expect("a number"))
+    }
+
+    /// How many commands it has carried out.
+    pub(crate) fn commands(&self) -> u64 {
+        let count = self.info("total_commands_processed").expect("the server answers");
+        count.parse().expect("a number")
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }

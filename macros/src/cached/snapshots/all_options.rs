@@ -57,6 +57,10 @@ impl Service {
                 use ::other::__private::codecs::Json as __Codec;
                 ::other::__private::codec::<__Codec, Rate>()
             },
+            {
+                use ::other::__private::shape::{ViaClone as _, ViaNothing as _};
+                (&::other::__private::shape::Probe::<Option<Rate>>::new()).keeper()
+            },
             move |value: &Option<Rate>| ::other::__private::Verdict {
                 store: ::other::__private::accepts(value, |rate: &Rate| rate.open),
                 ttl: ::other::__private::life({

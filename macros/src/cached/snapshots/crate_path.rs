@@ -29,6 +29,10 @@ fn x() -> impl crate::cache::CachedCall<Output = u8, Value = u8> {
             (&crate::cache::__private::shape::Probe::<u8>::new()).kind()
         }
             .codec::<own::Codec<A, B>, u8>(),
+        {
+            use crate::cache::__private::shape::{ViaClone as _, ViaNothing as _};
+            (&crate::cache::__private::shape::Probe::<u8>::new()).keeper()
+        },
         move |value: &u8| crate::cache::__private::Verdict {
             store: crate::cache::__private::accepts(value, is_fresh),
             ttl: crate::cache::__private::Option::None,

@@ -38,6 +38,10 @@ fn find(
             ::keylatch::__private::codecs::MessagePack,
             Row,
         >(),
+        {
+            use ::keylatch::__private::shape::{ViaClone as _, ViaNothing as _};
+            (&::keylatch::__private::shape::Probe::<Option<Row>>::new()).keeper()
+        },
         ::keylatch::__private::always,
         async move || -> io::Result<Option<Row>> {
             let output: io::Result<Option<Row>> = { todo!() };

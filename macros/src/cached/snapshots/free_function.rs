@@ -40,6 +40,10 @@ pub fn product(
             ::keylatch::__private::codecs::MessagePack,
             Product,
         >(),
+        {
+            use ::keylatch::__private::shape::{ViaClone as _, ViaNothing as _};
+            (&::keylatch::__private::shape::Probe::<Product>::new()).keeper()
+        },
         ::keylatch::__private::always,
         async move || -> Result<Product, Error> {
             let output: Result<Product, Error> = { db.load(shop, id).await };

@@ -41,6 +41,10 @@ impl Service {
                 (&::keylatch::__private::shape::Probe::<Price>::new()).kind()
             }
                 .codec::<::keylatch::__private::codecs::MessagePack, Price>(),
+            {
+                use ::keylatch::__private::shape::{ViaClone as _, ViaNothing as _};
+                (&::keylatch::__private::shape::Probe::<Price>::new()).keeper()
+            },
             ::keylatch::__private::always,
             async move || -> Price {
                 let output: Price = { self.load(pair).await };

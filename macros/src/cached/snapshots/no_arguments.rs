@@ -27,6 +27,10 @@ fn all() -> impl ::keylatch::CachedCall<Output = Vec<Row>, Value = Vec<Row>> {
             (&::keylatch::__private::shape::Probe::<Vec<Row>>::new()).kind()
         }
             .codec::<::keylatch::__private::codecs::MessagePack, Vec<Row>>(),
+        {
+            use ::keylatch::__private::shape::{ViaClone as _, ViaNothing as _};
+            (&::keylatch::__private::shape::Probe::<Vec<Row>>::new()).keeper()
+        },
         ::keylatch::__private::always,
         async move || -> Vec<Row> {
             let output: Vec<Row> = { load().await };

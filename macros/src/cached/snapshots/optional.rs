@@ -37,6 +37,10 @@ fn user(
             (&::keylatch::__private::shape::Probe::<Option<User>>::new()).kind()
         }
             .codec::<::keylatch::__private::codecs::MessagePack, User>(),
+        {
+            use ::keylatch::__private::shape::{ViaClone as _, ViaNothing as _};
+            (&::keylatch::__private::shape::Probe::<Option<User>>::new()).keeper()
+        },
         ::keylatch::__private::always,
         async move || -> Option<User> {
             let output: Option<User> = { None };

@@ -23,6 +23,7 @@ impl Service {
         >(
             ::keylatch::__private::missing(),
             ::keylatch::__private::missing(),
+            ::keylatch::__private::missing(),
             ::keylatch::__private::always,
             async move || -> User {
                 let output: User = { load(id).await };

@@ -137,6 +137,10 @@ pub struct Settings {
     /// 256 MiB. `KEYLATCH_MEMORY_LIMIT`.
     #[serde(deserialize_with = "de::size")]
     pub memory_limit: u64,
+    /// Bytes of values that this process keeps in its memory beside the store, over all functions together, keys and records
+    /// included; 0 keeps none. Default 64 MiB. `KEYLATCH_LOCAL_MEMORY_LIMIT`.
+    #[serde(deserialize_with = "de::size")]
+    pub local_memory_limit: u64,
     /// Bytes of what is computed while Redis is down that this process keeps for that time; 0 keeps nothing. Default
     /// 100 MiB. `KEYLATCH_OUTAGE_MEMORY_LIMIT`.
     #[serde(deserialize_with = "de::size")]
@@ -223,6 +227,7 @@ impl Default for Settings {
             upstash_redis_rest_url: None,
             upstash_redis_rest_token: None,
             memory_limit: 256 << 20,
+            local_memory_limit: 64 << 20,
             outage_memory_limit: 100 << 20,
             after_failover: AfterFailover::default(),
             failover_replay: Duration::from_secs(30),

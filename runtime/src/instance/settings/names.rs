@@ -110,6 +110,7 @@ settings! {
         Setting::new("UPSTASH_REDIS_REST_TOKEN", "upstash_redis_rest_token", "the token as Upstash shows it")
             .by("upstash");
     MEMORY_LIMIT = Setting::new("KEYLATCH_MEMORY_LIMIT", "memory_limit", "256mb");
+    LOCAL_MEMORY_LIMIT = Setting::new("KEYLATCH_LOCAL_MEMORY_LIMIT", "local_memory_limit", "64mb");
     OUTAGE_MEMORY_LIMIT = Setting::new("KEYLATCH_OUTAGE_MEMORY_LIMIT", "outage_memory_limit", "100mb");
     AFTER_FAILOVER = Setting::new("KEYLATCH_AFTER_FAILOVER", "after_failover", "replay");
     FAILOVER_REPLAY = Setting::new("KEYLATCH_FAILOVER_REPLAY", "failover_replay", "30s");

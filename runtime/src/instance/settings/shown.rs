@@ -73,6 +73,7 @@ impl fmt::Debug for Settings {
             .field("upstash_redis_rest_url", &one(&self.upstash_redis_rest_url))
             .field("upstash_redis_rest_token", &self.upstash_redis_rest_token)
             .field("memory_limit", &self.memory_limit)
+            .field("local_memory_limit", &self.local_memory_limit)
             .field("outage_memory_limit", &self.outage_memory_limit)
             .field("after_failover", &self.after_failover)
             .field("failover_replay", &self.failover_replay)

@@ -61,6 +61,7 @@ pub(super) fn tuning(settings: &Settings, rules: Rules) -> Tuning {
     Tuning {
         cache_timeout: settings.cache_timeout,
         lease_life: settings.lease,
+        local_memory_limit: settings.local_memory_limit,
         outage_memory_limit: settings.outage_memory_limit,
         failover_replay: settings.failover_replay,
         rules,

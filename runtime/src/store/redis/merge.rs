@@ -16,7 +16,7 @@ use super::spread;
 use crate::connection::{Connection, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
-use crate::store::{Freshness, Values};
+use crate::store::{Freshness, Reading, Values};
 
 /// Callers that travel together at most.
 const MOST_CALLERS: usize = 256;
@@ -48,8 +48,34 @@ struct Gathering {
 #[derive(Debug)]
 struct Waiting {
     keys: SmallVec<[Key; 4]>,
+    asked: Asked,
+    answer: oneshot::Sender<Result<Reading>>,
+}
+
+/// Of whom, and how.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
     server: Server,
-    answer: oneshot::Sender<Result<Values>>,
+    watched: bool,
+}
+
+impl Asked {
+    fn of(freshness: Freshness) -> Self {
+        match freshness {
+            Freshness::Current => Self { server: Server::Familiar, watched: false },
+            Freshness::MayLag => Self { server: Server::Replica, watched: false },
+            Freshness::Watched => Self { server: Server::Familiar, watched: true },
+        }
+    }
+
+    /// What serves both: one that may not lag is enough, and so is one that watches.
+    fn with(self, other: Self) -> Self {
+        let lags = self.server == Server::Replica && other.server == Server::Replica;
+        Self {
+            server: if lags { Server::Replica } else { Server::Familiar },
+            watched: self.watched || other.watched,
+        }
+    }
 }
 
 impl Merger {
@@ -63,13 +89,10 @@ impl Merger {
     ///
     /// A caller that is dropped disturbs nobody: whoever is sent alone hands its turn on, and gathered reads are sent by a
     /// task of their own.
-    pub(super) async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Values> {
-        let server = match freshness {
-            Freshness::Current => Server::Familiar,
-            Freshness::MayLag => Server::Replica,
-        };
+    pub(super) async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Reading> {
+        let asked = Asked::of(freshness);
         if !self.0.merges || self.0.typical.load(Ordering::Relaxed) > LARGE {
-            return self.0.read_alone(server, keys).await;
+            return self.0.read_alone(asked, keys).await;
         }
         let answer = {
             let mut gathering = self.0.gathering();
@@ -77,7 +100,7 @@ impl Merger {
                 let (answer, answered) = oneshot::channel();
                 gathering.waiting.push(Waiting {
                     keys: keys.iter().copied().cloned().collect(),
-                    server,
+                    asked,
                     answer,
                 });
                 Some(answered)
@@ -91,7 +114,7 @@ impl Merger {
             return answered.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "read")));
         }
         let _turn = Turn(&self.0);
-        self.0.read_alone(server, keys).await
+        self.0.read_alone(asked, keys).await
     }
 }
 
@@ -173,24 +196,22 @@ impl Shared {
         self.gathering.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn read_alone(&self, server: Server, keys: &[&Key]) -> Result<Values> {
-        let values = spread::read(&self.connection, server, keys).await?;
+    async fn read_alone(&self, asked: Asked, keys: &[&Key]) -> Result<Reading> {
+        let (values, via) = spread::read(&self.connection, asked.server, asked.watched, keys).await?;
         self.learn(values.iter().flatten().map(Bytes::len).sum());
-        Ok(values.into_iter().collect())
+        Ok(Reading { values: values.into_iter().collect(), via, left: None })
     }
 
     async fn send(&self, batch: Vec<Waiting>) {
         let (asked, places) = once_each(&batch);
-        // One that may not lag is enough.
-        let lags = batch.iter().all(|waiting| waiting.server == Server::Replica);
-        let server = if lags { Server::Replica } else { Server::Familiar };
-        let values = spread::read_each(&self.connection, server, &asked).await;
+        let how = batch.iter().map(|waiting| waiting.asked).reduce(Asked::with).unwrap_or(batch[0].asked);
+        let (values, via) = spread::read_each(&self.connection, how.server, how.watched, &asked).await;
         let bytes: usize = values.iter().flatten().flatten().map(Bytes::len).sum();
         self.learn(bytes / batch.len());
         for (waiting, places) in batch.into_iter().zip(places) {
-            let own = places.into_iter().map(|place| values[place].clone()).collect();
+            let own: Result<Values> = places.into_iter().map(|place| values[place].clone()).collect();
             // A caller that is gone is not interested.
-            let _ = waiting.answer.send(own);
+            let _ = waiting.answer.send(own.map(|values| Reading { values, via, left: None }));
         }
     }
 
@@ -229,7 +250,7 @@ mod tests {
         let key = |name: &str| Key::of(name);
         let waiting = |names: &[&str]| Waiting {
             keys: names.iter().map(|name| key(name)).collect(),
-            server: Server::Familiar,
+            asked: Asked::of(Freshness::Current),
             answer: oneshot::channel().0,
         };
         let batch = [waiting(&["a", "stamp"]), waiting(&["b", "stamp"]), waiting(&["a", "stamp", "tag"])];

@@ -7,15 +7,19 @@ mod merge;
 mod spread;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use redis::{Pipeline, Value};
 
-use super::{Claim, ClaimRequest, Freshness, Guarded, Overlap, StampStates, Store, Values, Wake};
+use super::{
+    Claim, ClaimRequest, Freshness, Guarded, Overlap, Reading, StampStates, Store, Values, Wake, Wakeups,
+};
 use crate::connection::{Connection, Repeat, Request, Route, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{FullPattern, Key, entry_of, stamp_of};
+use crate::local::Local;
 use crate::script::{Lua, Scripts};
 use crate::store::Lease;
 
@@ -166,7 +170,27 @@ impl RedisStore {
     }
 }
 
+/// Keys that this process is about to change.
+struct Changes<'a> {
+    wakeups: &'a Wakeups,
+    keys: &'a [&'a Key],
+}
+
+impl Drop for Changes<'_> {
+    fn drop(&mut self) {
+        for key in self.keys {
+            self.wakeups.changed(key.as_bytes());
+        }
+    }
+}
+
 impl RedisStore {
+    /// Drops what this process has at hand of the keys when the change has been answered, has failed, or is given up: the
+    /// server's own news may come later than the answer, over another connection.
+    fn changes<'a>(&'a self, keys: &'a [&'a Key]) -> Changes<'a> {
+        Changes { wakeups: self.connection.wakeups(), keys }
+    }
+
     /// Reads keys of one server and has the server tell of changes of the first one.
     async fn read_watched_alone(&self, keys: &[&Key]) -> Result<Values> {
         let operation = "read and watch";
@@ -185,16 +209,22 @@ impl RedisStore {
 }
 
 impl Store for RedisStore {
-    async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Values> {
+    async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Reading> {
+        if freshness == Freshness::Watched && !self.connection.is_tracking() {
+            // Before the first connection, and where the server cannot.
+            let reading = self.reads.read(keys, Freshness::Current).await?;
+            return Ok(Reading { via: None, ..reading });
+        }
         if !self.connection.distrusts() {
             return self.reads.read(keys, freshness).await;
         }
         let (keys, place) = identity::without(&self.connection, keys);
-        let mut values = self.reads.read(&keys, freshness).await?;
+        let mut reading = self.reads.read(&keys, freshness).await?;
         if let Some(place) = place {
-            values.insert(place, identity::bytes(&self.connection));
+            reading.values.insert(place, identity::bytes(&self.connection));
         }
-        Ok(values)
+        // The servers' own stamp changes without anybody telling.
+        Ok(Reading { via: None, ..reading })
     }
 
     async fn read_watched(&self, keys: &[&Key], _wake: &Wake) -> Result<Values> {
@@ -205,9 +235,13 @@ impl Store for RedisStore {
             if watchable {
                 self.read_watched_alone(&[watched]).await?;
             }
-            return self.read(keys, Freshness::Current).await;
+            return Ok(self.read(keys, Freshness::Current).await?.values);
         }
         self.read_watched_alone(keys).await
+    }
+
+    fn tell(&self, local: Arc<Local>) {
+        self.connection.wakeups().tell(local);
     }
 
     fn wake(&self, key: &Key) -> Wake {
@@ -237,6 +271,8 @@ impl Store for RedisStore {
         let life = millis(life).to_string();
         let (expected, value) = (wire(&self.connection, expected), wire(&self.connection, value));
         let args = [&*expected, &*value, life.as_bytes()];
+        let slots = [slot];
+        let _changed = self.changes(&slots);
         self.guarded("fill", Repeat::Never, &self.scripts.replace, slot, &args).await
     }
 
@@ -246,6 +282,8 @@ impl Store for RedisStore {
         let lease = Lease::new();
         let lease_life = millis(PUT_LEASE).to_string();
         let args = [&*wire(&self.connection, lease.as_bytes()), lease_life.as_bytes()];
+        let slots = [slot];
+        let _changed = self.changes(&slots);
         match self.guarded("put", Repeat::Never, &self.scripts.put, slot, &args).await? {
             Guarded::Applied => self.replace(slot, lease.as_bytes(), value, life).await,
             Guarded::Refused => Ok(Guarded::Refused),
@@ -268,6 +306,7 @@ impl Store for RedisStore {
             return Ok(());
         }
         self.connection.changed();
+        let _changed = self.changes(keys);
         let groups = spread::groups(&self.connection, keys);
         let (operation, lua) = ("invalidate", &self.scripts.invalidate);
         let sent = groups.iter().map(|group| self.each_script(operation, lua, &group.keys, &[]));
@@ -276,6 +315,7 @@ impl Store for RedisStore {
 
     async fn hold(&self, keys: &[&Key], hold: &[u8], life: Duration) -> Result<Vec<Overlap>> {
         self.connection.changed();
+        let _changed = self.changes(keys);
         let life = millis(life).to_string();
         let hold = wire(&self.connection, hold);
         let args = [&*hold, life.as_bytes()];

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
-use redis::{Cmd, Value};
+use redis::{Cmd, Pipeline, Value};
 
-use super::answer::{bulks, is_code, unexpected};
-use crate::connection::{Connection, Repeat, Route, Server, slot_of};
-use crate::error::{Error, Result};
+use super::answer::{bulk, bulks, is_code, unexpected};
+use crate::connection::{Connection, Repeat, Request, Route, Server, slot_of};
+use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, entry_of};
+use crate::store::Via;
 
 /// Keys of one slot, and where each stands among those that were asked for.
 pub(super) struct Group<'a> {
@@ -43,43 +44,54 @@ pub(super) fn in_order<T>(groups: &[Group<'_>], answers: Vec<Vec<T>>) -> Vec<T> 
     all.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// Reads the keys. Those of one slot, such as an entry and its stamp, are read in one step.
+/// Reads the keys. Those of one slot, such as an entry and its stamp, are read in one step. `watched`: and has the servers tell
+/// of changes. Also says over what the answer came; nothing if it was to be watched and is not.
 pub(super) async fn read(
     connection: &Connection,
     server: Server,
+    watched: bool,
     keys: &[&Key],
-) -> Result<Vec<Option<Bytes>>> {
+) -> Result<(Vec<Option<Bytes>>, Option<Via>)> {
     if !connection.is_cluster() {
-        return read_group(connection, server, keys).await;
+        return read_group(connection, server, watched, keys).await;
     }
     let groups = groups(connection, keys);
-    let reads = groups.iter().map(|group| read_group(connection, server, &group.keys));
-    let answers = try_join_all(reads).await?;
-    Ok(in_order(&groups, answers))
+    let reads = groups.iter().map(|group| read_group(connection, server, watched, &group.keys));
+    let (answers, ways): (Vec<_>, Vec<_>) = try_join_all(reads).await?.into_iter().unzip();
+    Ok((in_order(&groups, answers), of_several(&ways)))
 }
 
 /// Reads the keys as [`read`] does; the failure of one server does not touch the keys of others.
 pub(super) async fn read_each(
     connection: &Connection,
     server: Server,
+    watched: bool,
     keys: &[&Key],
-) -> Vec<Result<Option<Bytes>>> {
+) -> (Vec<Result<Option<Bytes>>>, Option<Via>) {
     if !connection.is_cluster() {
-        return each(read_group(connection, server, keys).await, keys.len());
+        return each(read_group(connection, server, watched, keys).await, keys.len());
     }
     let groups = groups(connection, keys);
-    let reads = groups
-        .iter()
-        .map(async |group| each(read_group(connection, server, &group.keys).await, group.keys.len()));
-    let answers = join_all(reads).await;
-    in_order(&groups, answers)
+    let reads = groups.iter().map(async |group| {
+        each(read_group(connection, server, watched, &group.keys).await, group.keys.len())
+    });
+    let (answers, ways): (Vec<_>, Vec<_>) = join_all(reads).await.into_iter().unzip();
+    (in_order(&groups, answers), of_several(&ways))
+}
+
+/// What can be said of several answers: they have no order, and changes are told of only if all are watched.
+fn of_several(ways: &[Option<Via>]) -> Option<Via> {
+    match ways {
+        [only] => *only,
+        ways => ways.iter().all(Option::is_some).then_some(Via::SEVERAL),
+    }
 }
 
 /// The outcome for each of so many keys.
-fn each<T>(outcome: Result<Vec<T>>, keys: usize) -> Vec<Result<T>> {
+fn each<T>(outcome: Result<(Vec<T>, Option<Via>)>, keys: usize) -> (Vec<Result<T>>, Option<Via>) {
     match outcome {
-        Ok(values) => values.into_iter().map(Ok).collect(),
-        Err(error) => std::iter::repeat_with(|| Err(error.clone())).take(keys).collect(),
+        Ok((values, via)) => (values.into_iter().map(Ok).collect(), via),
+        Err(error) => (std::iter::repeat_with(|| Err(error.clone())).take(keys).collect(), None),
     }
 }
 
@@ -89,27 +101,73 @@ pub(super) fn are_apart(error: &Error, keys: &[&Key]) -> bool {
     keys.len() > 1 && is_code(error, "TRYAGAIN")
 }
 
-async fn read_group(connection: &Connection, server: Server, keys: &[&Key]) -> Result<Vec<Option<Bytes>>> {
-    match read_together(connection, server, keys).await {
+async fn read_group(
+    connection: &Connection,
+    server: Server,
+    watched: bool,
+    keys: &[&Key],
+) -> Result<(Vec<Option<Bytes>>, Option<Via>)> {
+    let together = if watched {
+        Box::pin(read_and_watch(connection, server, keys)).await
+    } else {
+        read_together(connection, server, keys).await
+    };
+    match together {
         Err(error) if are_apart(&error, keys) => {
             let mut values = vec![None; keys.len()];
             // An entry must be no older than its stamp.
             let is_stamp = |key: &Key| entry_of(key.as_bytes()) != key.as_bytes();
             for stamps in [true, false] {
                 for (value, key) in values.iter_mut().zip(keys).filter(|(_, key)| is_stamp(key) == stamps) {
-                    *value = read_together(connection, server, &[key]).await?.pop().flatten();
+                    *value = read_together(connection, server, &[key]).await?.0.pop().flatten();
                 }
             }
-            Ok(values)
+            Ok((values, None))
         }
         values => values,
     }
 }
 
-async fn read_together(connection: &Connection, server: Server, keys: &[&Key]) -> Result<Vec<Option<Bytes>>> {
-    let Some(first) = keys.first() else { return Ok(Vec::new()) };
+async fn read_together(
+    connection: &Connection,
+    server: Server,
+    keys: &[&Key],
+) -> Result<(Vec<Option<Bytes>>, Option<Via>)> {
+    let Some(first) = keys.first() else { return Ok((Vec::new(), None)) };
     let route = Route::to(first, server, Repeat::Safe);
-    match connection.command("read", route, &mget(keys)).await? {
+    if keys.len() == 1 {
+        let mut get = redis::cmd("GET");
+        get.arg(first.as_bytes());
+        let (value, via) = connection.send_via("read", route, Request::Command(&get)).await?;
+        return Ok((vec![bulk(connection, "read", value)?], via));
+    }
+    let (answer, via) = connection.send_via("read", route, Request::Command(&mget(keys))).await?;
+    Ok((values_of(connection, answer, keys)?, via))
+}
+
+/// The opt-in holds for the next command of the connection, so both travel in one pipeline.
+async fn read_and_watch(
+    connection: &Connection,
+    server: Server,
+    keys: &[&Key],
+) -> Result<(Vec<Option<Bytes>>, Option<Via>)> {
+    let Some(first) = keys.first() else { return Ok((Vec::new(), None)) };
+    let mut pipeline = Pipeline::with_capacity(2);
+    pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
+    pipeline.add_command(mget(keys));
+    let route = Route::to(first, server, Repeat::Safe);
+    let (answer, via) = connection.send_via("read and watch", route, Request::all(&pipeline)).await?;
+    let Value::Array(answers) = answer else { return Err(unexpected("read and watch", &answer)) };
+    let mut answers = answers.into_iter();
+    // A server that cannot be asked for it serves all the same.
+    let watched = answers.next() == Some(Value::Okay);
+    let answer = answers.next().unwrap_or(Value::Nil).extract_error();
+    let answer = answer.map_err(|error| Error::new(ErrorKind::Refused, "read and watch").because(error))?;
+    Ok((values_of(connection, answer, keys)?, via.filter(|_| watched)))
+}
+
+fn values_of(connection: &Connection, answer: Value, keys: &[&Key]) -> Result<Vec<Option<Bytes>>> {
+    match answer {
         Value::Array(values) if values.len() == keys.len() => bulks(connection, "read", values),
         other => Err(unexpected("read", &other)),
     }

@@ -45,6 +45,7 @@ const BAD: &[(&str, &str)] = &[
     ("REDIS_PROVIDER", "s3cret"),
     ("KEYLATCH_MEMORY_LIMIT", "64 elephants"),
     ("KEYLATCH_MEMORY_LIMIT", "0"),
+    ("KEYLATCH_LOCAL_MEMORY_LIMIT", "64 megs"),
     ("KEYLATCH_OUTAGE_MEMORY_LIMIT", "99999999999gb"),
     ("KEYLATCH_AFTER_FAILOVER", "s3cret"),
     ("KEYLATCH_FAILOVER_REPLAY", "s3cret"),

@@ -21,7 +21,7 @@ fn fields_and_variables_say_the_same() {
         "url": "redis://cache", "password": SECRET, "db": 2, "tls": false, "key_prefix": "shop", "pool_size": 9,
         "cluster_mode": false, "lock_urls": ["a:1", "b:2"], "read_replica_urls": "c:3, d:4", "connect_timeout": "1h 30m",
         "command_timeout": 250, "enable_auto_pipelining": false, "max_memory": "1kb", "provider": "local",
-        "memory_limit": 1024, "outage_memory_limit": "2mb", "after_failover": "trust", "breaker_failure_rate": 0.25,
+        "memory_limit": 1024, "local_memory_limit": "1mb", "outage_memory_limit": "2mb", "after_failover": "trust", "breaker_failure_rate": 0.25,
     }))
     .expect("good settings");
     assert_eq!(settings.password, Some(Secret::new(SECRET)));
@@ -44,6 +44,7 @@ fn fields_and_variables_say_the_same() {
         ("REDIS_MAX_MEMORY", "1024"),
         ("REDIS_PROVIDER", "local"),
         ("KEYLATCH_MEMORY_LIMIT", "1kb"),
+        ("KEYLATCH_LOCAL_MEMORY_LIMIT", "1mb"),
         ("KEYLATCH_OUTAGE_MEMORY_LIMIT", "2mb"),
         ("KEYLATCH_AFTER_FAILOVER", "trust"),
         ("KEYLATCH_BREAKER_FAILURE_RATE", "0.25"),

@@ -44,6 +44,7 @@ fn every_variable_reaches_its_field() {
         ("UPSTASH_REDIS_REST_URL", "https://x.io", "upstash_redis_rest_url: Some(\"https://x.io/\")"),
         ("UPSTASH_REDIS_REST_TOKEN", "s3cret", "upstash_redis_rest_token: Some([hidden])"),
         ("KEYLATCH_MEMORY_LIMIT", "64mb", "memory_limit: 67108864"),
+        ("KEYLATCH_LOCAL_MEMORY_LIMIT", "8mb", "local_memory_limit: 8388608"),
         ("KEYLATCH_OUTAGE_MEMORY_LIMIT", "0", "outage_memory_limit: 0"),
         ("KEYLATCH_AFTER_FAILOVER", "distrust", "after_failover: Distrust"),
         ("KEYLATCH_FAILOVER_REPLAY", "2m", "failover_replay: 120s"),
@@ -118,6 +119,7 @@ fn builder_and_environment_agree() {
         ("REDIS_ENABLE_AUTO_PIPELINING", "false"),
         ("REDIS_MAX_MEMORY", "1kb"),
         ("KEYLATCH_MEMORY_LIMIT", "1kb"),
+        ("KEYLATCH_LOCAL_MEMORY_LIMIT", "2kb"),
         ("KEYLATCH_OUTAGE_MEMORY_LIMIT", "1kb"),
         ("KEYLATCH_AFTER_FAILOVER", "trust"),
         ("KEYLATCH_FAILOVER_REPLAY", "1s"),
@@ -143,6 +145,7 @@ fn builder_and_environment_agree() {
         .enable_auto_pipelining(false)
         .max_memory(1024)
         .memory_limit(1024)
+        .local_memory_limit(2048)
         .outage_memory_limit(1024)
         .after_failover(AfterFailover::Trust)
         .failover_replay(second)
