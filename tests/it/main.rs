@@ -3,11 +3,13 @@
 mod auto_traits;
 mod cache_invalidate;
 mod cached;
+mod compress;
 mod connection;
 mod failover;
 mod faults;
 mod global;
 mod health;
+mod held;
 mod keys;
 mod locks;
 mod order;

@@ -26,3 +26,11 @@ pub mod codecs {
     #[cfg(feature = "postcard")]
     pub use crate::codec::Postcard;
 }
+
+/// The formats of `compress` by name.
+pub mod compressions {
+    #[cfg(feature = "lz4")]
+    pub use crate::codec::Compression::Lz4;
+    #[cfg(feature = "zstd")]
+    pub use crate::codec::Compression::Zstd;
+}

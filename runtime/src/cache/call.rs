@@ -335,7 +335,8 @@ async fn put(
             StampState::Held => return Ok(()),
         }
     }
-    let envelope = crate::codec::envelope::encode(header, stamps.into_iter(), |out| {
+    let packing = plan.packing();
+    let envelope = crate::codec::envelope::encode_packed(header, packing, stamps.into_iter(), |out| {
         out.extend_from_slice(payload);
         Ok(())
     })

@@ -7,7 +7,7 @@ use super::call::{CachedCall, call};
 use super::outcome::{Outcome, Verdict, shape};
 use super::plan::Plan;
 use crate::Keylatch;
-use crate::codec::{Codec, MessagePack, codec};
+use crate::codec::{Codec, Compression, MessagePack, codec};
 use crate::error::Result;
 use crate::key::Key;
 
@@ -85,6 +85,17 @@ impl<C> Entry<C> {
     /// The version of the value's meaning: entries of another version are misses.
     pub fn version(self, version: u32) -> Self {
         self.with(|plan| plan.version(version))
+    }
+
+    /// Compresses values whose encoded form is above [`compress_above`](Self::compress_above), where that makes them
+    /// smaller. Default: none is compressed.
+    pub fn compress(self, compression: Compression) -> Self {
+        self.with(|plan| plan.compress(compression))
+    }
+
+    /// Above how many bytes a value is compressed. Default 1024; says nothing without [`compress`](Self::compress).
+    pub fn compress_above(self, bytes: usize) -> Self {
+        self.with(|plan| plan.compress_above(bytes))
     }
 
     /// Another codec. Default [`MessagePack`].

@@ -9,6 +9,7 @@ mod dependencies;
 mod entry;
 mod flow;
 mod function;
+mod held;
 mod lead;
 mod outcome;
 mod plan;
@@ -18,6 +19,7 @@ mod single_flight;
 pub use call::CachedCall;
 pub use entry::Entry;
 pub use function::{Function, FunctionStats, stats};
+pub use held::must_read_primary;
 pub use outcome::shape;
 
 pub use call::call;

@@ -40,6 +40,8 @@ pub(super) enum Right {
     Store(Lead),
     /// Only answer its caller with it.
     Alone(&'static str),
+    /// The same because a write is under way, so that the body had better not read what may lag behind it.
+    Held,
 }
 
 pub(super) struct Session<'a> {
@@ -86,7 +88,7 @@ impl<'a> Session<'a> {
             Err(error) => {
                 self.plan.function.count_error();
                 telemetry::cache_failed(self.plan.function.name(), &self.plan.key, &error);
-                self.alone("the cache failed")
+                self.alone(Right::Alone("the cache failed"))
             }
         }
     }
@@ -145,7 +147,7 @@ impl<'a> Session<'a> {
                     }
                     self.claim(&look, Some(prefix)).await?
                 }
-                Finding::Held => Some(self.alone("a write is under way")),
+                Finding::Held => Some(self.alone(Right::Held)),
                 Finding::Leased(lease) if self.plan.mode == Mode::Refresh => {
                     self.claim(&look, Some(lease.as_bytes().into())).await?
                 }
@@ -326,7 +328,7 @@ impl<'a> Session<'a> {
                 Step::Load(Right::Store(lead))
             }
             // Dropping the lead gives the lease back.
-            None => self.alone("a write is under way"),
+            None => self.alone(Right::Held),
         }
     }
 
@@ -365,7 +367,7 @@ impl<'a> Session<'a> {
             Some(current) => {
                 Step::Load(Right::Store(Lead::replacing(self.plan, seen, current, self.outer.clone())))
             }
-            None => self.alone("a write is under way"),
+            None => self.alone(Right::Held),
         }))
     }
 
@@ -431,7 +433,7 @@ impl<'a> Session<'a> {
         let mut expired = pin!(clock::sleep_until(deadline));
         let ending = tokio::select! {
             ending = flight.ended() => ending,
-            () = &mut expired => return Ok(Some(self.alone("waited too long"))),
+            () = &mut expired => return Ok(Some(self.alone(Right::Alone("waited too long")))),
         };
         match ending {
             Ending::Loaded(entry) => match judge(Some(&entry), &[], self.expected) {
@@ -441,17 +443,17 @@ impl<'a> Session<'a> {
                 }
                 _ => Ok(None),
             },
-            Ending::NotForStoring => Ok(Some(self.alone("not for storing"))),
+            Ending::NotForStoring => Ok(Some(self.alone(Right::Alone("not for storing")))),
             Ending::Abandoned | Ending::UnderWay => Ok(None),
         }
     }
 
     /// A load whose result is not stored, neither here nor in an entry that is made from it.
-    fn alone(&self, reason: &'static str) -> Step {
+    fn alone(&self, right: Right) -> Step {
         if let Some(outer) = &self.outer {
             outer.used_unaccountably();
         }
-        Step::Load(Right::Alone(reason))
+        Step::Load(right)
     }
 
     fn miss(&mut self) {
@@ -467,7 +469,7 @@ impl<'a> Session<'a> {
     }
 
     fn out_of_time(&mut self) -> Option<Step> {
-        (clock::now() >= self.deadline()).then(|| self.alone("waited too long"))
+        (clock::now() >= self.deadline()).then(|| self.alone(Right::Alone("waited too long")))
     }
 }
 
