@@ -46,6 +46,9 @@ pub use keylatch_macros::KeyPart;
 #[doc = include_str!("docs/cache_invalidate.md")]
 pub use keylatch_macros::cache_invalidate;
 #[cfg(feature = "macros")]
+#[doc = include_str!("docs/cache_put.md")]
+pub use keylatch_macros::cache_put;
+#[cfg(feature = "macros")]
 #[doc = include_str!("docs/cached.md")]
 pub use keylatch_macros::cached;
 #[cfg(feature = "macros")]

@@ -15,6 +15,7 @@ mod locks;
 mod order;
 mod outage;
 mod programmatic;
+mod put;
 mod refuge;
 mod rolling;
 mod shutdown;

@@ -133,7 +133,7 @@ fn check_neighbours(attributes: &[Attribute], diagnostics: &mut Diagnostics) {
         let Some(last) = path.segments.last() else { continue };
         if last.ident == "cached" {
             diagnostics.error_on(path, "`#[cached]` is given twice; remove one");
-        } else if last.ident == "with_lock" || last.ident == "cache_invalidate" {
+        } else if ["with_lock", "cache_invalidate", "cache_put"].iter().any(|name| last.ident == name) {
             let name = &last.ident;
             diagnostics.error_on(
                 path,

@@ -5,7 +5,9 @@ pub use std::module_path;
 pub use std::option::Option;
 pub use std::time::Duration;
 
-pub use crate::cache::{Function, Life, Plan, Verdict, accepts, always, call, life, life_by, missing, shape};
+pub use crate::cache::{
+    Function, Life, Plan, Put, Verdict, accepts, always, call, life, life_by, missing, shape, success,
+};
 pub use crate::codec::codec;
 pub use crate::instance::{global, home};
 pub use crate::invalidation::{Invalidation, When, invalidate};

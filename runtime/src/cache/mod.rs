@@ -13,8 +13,10 @@ mod held;
 mod lead;
 mod outcome;
 mod plan;
+mod put;
 mod session;
 mod single_flight;
+mod writing;
 
 pub use call::CachedCall;
 pub use entry::Entry;
@@ -28,3 +30,4 @@ pub(crate) use outcome::Outcome;
 pub use outcome::{Life, Verdict, accepts, life, life_by, missing};
 pub use plan::Plan;
 pub(crate) use single_flight::Flights;
+pub use writing::{Put, success};
