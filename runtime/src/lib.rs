@@ -29,6 +29,7 @@ mod script;
 mod store;
 mod telemetry;
 
+pub use cache::explanation;
 pub use cache::{CachedCall, Entry, Function, FunctionStats, must_read_primary, stats};
 pub use connection::{
     BreakerState, BreakerStatus, Connection, EndpointStatus, Health, Secret, ServerHealth, Status,

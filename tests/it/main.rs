@@ -5,6 +5,7 @@ mod cache_invalidate;
 mod cached;
 mod compress;
 mod connection;
+mod explain;
 mod failover;
 mod faults;
 mod global;

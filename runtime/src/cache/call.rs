@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::decision::{Finding, judge};
+use super::explain::explain;
+use super::explanation::Explanation;
 use super::flow::{Task, expected, read_through, restore};
 use super::outcome::{Outcome, Verdict};
 use super::plan::{Mode, Plan};
@@ -123,6 +125,16 @@ pub trait CachedCall: Future {
     /// # Errors
     /// When the server cannot be read.
     fn time_to_live(self) -> impl Future<Output = Result<Option<std::time::Duration>>> + Send
+    where
+        Self: Sized;
+
+    /// Where the answer would come from if the call were awaited now, and why: the stored value or what is in its way, when
+    /// and by whom it was written, everything that it depends on, and the servers. It only reads, and counts as nothing; at
+    /// most three round trips. Print it, or serialise it.
+    ///
+    /// # Cancel safety
+    /// It only reads.
+    fn explain(self) -> impl Future<Output = Explanation> + Send
     where
         Self: Sized;
 
@@ -297,6 +309,16 @@ where
                 Some(_) => plan.home.store().time_to_live(&plan.key).await,
                 None => Ok(None),
             }
+        }
+    }
+
+    fn explain(self) -> impl Future<Output = Explanation> + Send {
+        let restore = self.restore.restore;
+        let codec = self.task().codec;
+        let plan = self.into_plan();
+        async move {
+            let readable = |entry: &[u8]| restore(&codec, entry).map(drop);
+            explain(&plan, expected(&plan, &codec), readable).await
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Function;
 use super::call::{CachedCall, call};
+use super::explanation::Explanation;
 use super::outcome::{Outcome, Verdict, shape};
 use super::plan::Plan;
 use crate::Keylatch;
@@ -148,6 +149,17 @@ impl<C> Entry<C> {
         C: Codec<T>,
     {
         self.handle::<T>().put(value).await
+    }
+
+    /// Where the answer would come from. See [`CachedCall::explain`].
+    ///
+    /// # Cancel safety
+    /// It only reads.
+    pub async fn explain<T>(self) -> Explanation
+    where
+        C: Codec<T>,
+    {
+        self.handle::<T>().explain().await
     }
 
     /// Invalidates the entry. See [`CachedCall::invalidate`].

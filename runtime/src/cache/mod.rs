@@ -7,6 +7,8 @@ mod call;
 mod decision;
 mod dependencies;
 mod entry;
+mod explain;
+pub mod explanation;
 mod flow;
 mod function;
 mod held;

@@ -56,6 +56,11 @@ impl Lease {
         mark
     }
 
+    /// Whether the bytes of a slot are a [mark](Self::mark).
+    pub(crate) fn is_mark(bytes: &[u8]) -> bool {
+        bytes.len() == 17 && bytes[0] == MARK
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
