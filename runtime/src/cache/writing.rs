@@ -68,7 +68,10 @@ impl Put {
 
     /// An entry that is known before the body runs.
     pub fn before(&mut self, call: &impl CachedCall) {
-        self.entries.push(Entry { plan: call.plan().clone(), right: Right::Nothing, value: None });
+        let plan = call.plan().clone();
+        if self.known(&plan).is_none() {
+            self.entries.push(Entry { plan, right: Right::Nothing, value: None });
+        }
     }
 
     /// Runs the body, after a look at the entries that are known.
@@ -86,22 +89,28 @@ impl Put {
     /// The value of an entry that was named [before](Self::before). Should its arguments have changed meanwhile, it is
     /// another entry, which is invalidated as that one is.
     pub fn value<V>(&mut self, call: impl CachedCall<Value = V>, value: &V) {
+        self.put(call.encoded(value), Right::Nothing);
+    }
+
+    /// The value of an entry that is only known now, unless it was named before all the same.
+    pub fn value_named_by_result<V>(&mut self, call: impl CachedCall<Value = V>, value: &V) {
+        self.put(call.encoded(value), Right::Anything);
+    }
+
+    fn put(&mut self, (plan, encoded): (Plan, Encoded), right: Right) {
         self.succeeded = true;
-        let (plan, encoded) = call.encoded(value);
-        let known = |entry: &&mut Entry| {
-            entry.value.is_none() && entry.plan.key == plan.key && entry.plan.home.id() == plan.home.id()
-        };
-        match self.entries.iter_mut().find(known) {
-            Some(entry) => entry.value = Some(encoded),
-            None => self.entries.push(Entry { plan, right: Right::Nothing, value: None }),
+        match self.known(&plan) {
+            // Named twice, it is put once: it is the same value.
+            Some(entry) => {
+                entry.value.get_or_insert(encoded);
+            }
+            None => self.entries.push(Entry { plan, right, value: Some(encoded) }),
         }
     }
 
-    /// The value of an entry that is only known now.
-    pub fn value_named_by_result<V>(&mut self, call: impl CachedCall<Value = V>, value: &V) {
-        self.succeeded = true;
-        let (plan, encoded) = call.encoded(value);
-        self.entries.push(Entry { plan, right: Right::Anything, value: Some(encoded) });
+    fn known(&mut self, plan: &Plan) -> Option<&mut Entry> {
+        let same = |entry: &&mut Entry| entry.plan.key == plan.key && entry.plan.home.id() == plan.home.id();
+        self.entries.iter_mut().find(same)
     }
 
     /// Stores the values, or leaves the entries as they were if the body has failed. Failures are kept, traced and counted;

@@ -214,9 +214,13 @@ fn damaged_and_random_bytes_never_yield_a_value() {
         let writer = rng.bool().then(|| WriterId::from_bytes(rng.u64(..).to_le_bytes()));
         let header = Header { nonce: rng.u64(..).to_le_bytes(), load_us: rng.u32(..), writer, ..HEADER };
         let payload: Vec<u8> = (0..rng.usize(..300)).map(|_| rng.u8(..)).collect();
+        // Where the build has a format, half of them are compressed.
+        let compression = Compression::of([0, 0, 2, 4][rng.usize(..4)]).ok().flatten();
+        let packing = compression.map(|compression| Packing { compression, above: 0 });
         let stamps = names.iter().map(|name| (&name[..], rng.u64(..).to_le_bytes()));
-        let bytes = encode(header, stamps, |out| {
+        let bytes = encode_packed(header, packing, stamps, |out| {
             out.extend_from_slice(&payload);
+            out.resize(out.len() + 40, 7);
             Ok(())
         });
         corpus.push(bytes.unwrap());
