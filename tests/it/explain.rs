@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use keylatch::codec::Compression;
-use keylatch::codec::envelope::WriterId;
+use keylatch::codec::envelope::{Envelope, Header, WriterId, encode};
 use keylatch::explanation::{Explanation, Miss, SlotState, Source, StampCondition, StampKind};
 use keylatch::{CachedCall, Key, Keylatch, cache_invalidate, cache_put, cached};
 use tokio::sync::Notify;
@@ -46,6 +46,12 @@ async fn made(db: &Db, id: u64) -> usize {
 
 #[cache_invalidate(told(db, id), when = around, using = db.keylatch)]
 async fn write_around(db: &Db, id: u64) {
+    db.inside.notify_one();
+    db.go.notified().await;
+}
+
+#[cache_invalidate(tags = ["told"], when = around, using = db.keylatch)]
+async fn write_tag_around(db: &Db) {
     db.inside.notify_one();
     db.go.notified().await;
 }
@@ -208,6 +214,24 @@ async fn loads_and_writes_under_way() {
         writing.await.unwrap();
         assert_eq!(told(&db, 3).explain().await.source, load(Miss::Absent));
 
+        // A tag that is held keeps whatever has it from being stored, and is named.
+        told(&db, 4).await;
+        let writing = {
+            let db = Arc::clone(&db);
+            tokio::spawn(async move { write_tag_around(&db).await })
+        };
+        db.inside.notified().await;
+        let explanation = told(&db, 4).explain().await;
+        assert_eq!(
+            (&explanation.source, explanation.slot),
+            (&Source::Held, SlotState::Value),
+            "{explanation}"
+        );
+        assert_eq!(stamp(&explanation, StampKind::Tag, "#tag:told"), StampCondition::Held);
+        assert_eq!(stamp(&explanation, StampKind::Tag, "#tag:told:4"), StampCondition::Current);
+        db.go.notify_one();
+        writing.await.unwrap();
+
         let putting = run(2);
         db.inside.notified().await;
         let explanation = told(&db, 3).explain().await;
@@ -238,6 +262,26 @@ async fn entries_of_others() {
     let tagged = entry(&other).tag("new").explain::<u64>().await;
     assert_eq!(tagged.source, load(Miss::Invalidated));
     assert_eq!(stamp(&tagged, StampKind::Tag, "new"), StampCondition::NotNamed);
+
+    // By another process, and by a build that did not say by whom.
+    let mut connection = other.connection().unwrap();
+    let bytes: Vec<u8> = redis::cmd("GET").arg("test:shared").query_async(&mut connection).await.unwrap();
+    for writer in [Some(WriterId::from_bytes([1, 0, 0, 0, 2, 0, 0, 0])), None] {
+        let read = Envelope::decode(&bytes).unwrap();
+        let header = Header { writer, written_at_ms: u64::MAX, ..read.header };
+        let forged = encode(header, read.stamps, |out| {
+            out.extend_from_slice(read.payload);
+            Ok(())
+        })
+        .unwrap();
+        let () = redis::cmd("SET").arg("test:shared").arg(forged).query_async(&mut connection).await.unwrap();
+        let explanation = entry(&other).explain::<u64>().await;
+        assert_eq!(explanation.source, Source::Entry);
+        assert_eq!(explanation.entry.as_ref().unwrap().written_by, writer);
+        let text = explanation.to_string();
+        assert_eq!(text.contains("by process 1 on host 00000002"), writer.is_some(), "{text}");
+        assert!(text.contains("ahead of this clock"), "{text}");
+    }
 
     server.command("SET test:shared hello").unwrap();
     let explanation = entry(&other).explain::<u64>().await;

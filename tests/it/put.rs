@@ -289,6 +289,41 @@ async fn nobody_waits_for_a_writer() {
     .await;
 }
 
+#[tokio::test]
+async fn a_dropped_writer_is_in_nobodys_way() {
+    both(async |cache| {
+        let db = Db::on(cache);
+        let writer = tokio::spawn({
+            let db = Arc::clone(&db);
+            async move { write_slowly(&db, 1).await }
+        });
+        db.written.notified().await;
+        writer.abort();
+        assert!(writer.await.unwrap_err().is_cancelled());
+        assert_eq!(stored(&db, 1).await, None, "its mark is no entry");
+        assert_eq!(row(&db, 1).await, Ok(2));
+        assert_eq!(stored(&db, 1).await, Some(2));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_takes_too_long_invalidates() {
+    let db = Db::on(Keylatch::in_memory());
+    for (minutes, expected) in [(4, Some(2)), (6, None)] {
+        row(&db, 1).invalidate().await.unwrap();
+        let writer = tokio::spawn({
+            let db = Arc::clone(&db);
+            async move { write_slowly(&db, 1).await }
+        });
+        db.written.notified().await;
+        tokio::time::advance(Duration::from_secs(60 * minutes)).await;
+        db.go.notify_one();
+        writer.await.unwrap();
+        assert_eq!(stored(&db, 1).await, expected, "after {minutes} minutes");
+    }
+}
+
 #[cached(
     key = "picky:{id}", ttl_from = Duration::from_secs(*result), cache_if = *result != 3, skip(db), using = db.keylatch
 )]
