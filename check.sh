@@ -44,7 +44,7 @@ cargo clippy --workspace --all-targets --all-features -- -D warnings
 
 if [ "$mode" != quick ]; then
   step "every feature on its own"
-  for features in "" macros json postcard bincode uuid tls upstash macros,json,postcard,bincode,uuid; do
+  for features in "" macros json postcard bincode lz4 zstd uuid tls upstash macros,json,postcard,bincode,uuid; do
     echo "-- features: ${features:-none}"
     RUSTFLAGS="-D warnings" cargo check -q -p keylatch --no-default-features --features "$features" --target-dir target/features
   done

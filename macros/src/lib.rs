@@ -2,6 +2,7 @@
 
 mod arguments;
 mod cache_invalidate;
+mod cache_put;
 mod cached;
 mod crate_path;
 mod diagnostics;
@@ -30,6 +31,12 @@ pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn cache_invalidate(arguments: TokenStream, item: TokenStream) -> TokenStream {
     cache_invalidate::expand(arguments.into(), &item.into()).into()
+}
+
+/// Puts what an `async fn` returns into the entries of cached calls.
+#[proc_macro_attribute]
+pub fn cache_put(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    cache_put::expand(arguments.into(), &item.into()).into()
 }
 
 /// Runs the body of an `async fn` under a distributed lock.

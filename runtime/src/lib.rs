@@ -30,7 +30,8 @@ mod script;
 mod store;
 mod telemetry;
 
-pub use cache::{CachedCall, Entry, Function, FunctionStats, stats};
+pub use cache::explanation;
+pub use cache::{CachedCall, Entry, Function, FunctionStats, must_read_primary, stats};
 pub use connection::{
     BreakerState, BreakerStatus, Connection, EndpointStatus, Health, Secret, ServerHealth, Status,
 };
@@ -46,6 +47,9 @@ pub use keylatch_macros::KeyPart;
 #[cfg(feature = "macros")]
 #[doc = include_str!("docs/cache_invalidate.md")]
 pub use keylatch_macros::cache_invalidate;
+#[cfg(feature = "macros")]
+#[doc = include_str!("docs/cache_put.md")]
+pub use keylatch_macros::cache_put;
 #[cfg(feature = "macros")]
 #[doc = include_str!("docs/cached.md")]
 pub use keylatch_macros::cached;

@@ -96,6 +96,18 @@ pub(crate) fn not_stored(function: &str, key: &Key, reason: &'static str) {
     tracing::debug!(function, %key, reason, "loaded, not stored");
 }
 
+pub(crate) fn put_unprepared(function: &str, key: &Key, error: &Error) {
+    tracing::warn!(function, %key, %error, "the entry could not be read ahead of the write; it is invalidated after it");
+}
+
+pub(crate) fn put_refused(function: &str, key: &Key) {
+    tracing::debug!(function, %key, "not put, because the entry was changed or held meanwhile, or the value declined; invalidated");
+}
+
+pub(crate) fn put_failed(function: &str, key: &Key, error: &Error) {
+    tracing::warn!(function, %key, %error, "the value of a write could not be put; the entry is invalidated");
+}
+
 pub(crate) fn undecodable(function: &str, key: &Key, reason: &dyn std::fmt::Display) {
     tracing::warn!(function, %key, %reason, "the stored entry cannot be read; loading anew");
 }

@@ -1,8 +1,9 @@
 //! What may cross threads: public types and the futures of the macros.
 
+use keylatch::explanation::Explanation;
 use keylatch::{
     Builder, CachedCall, Entry, Error, Function, FunctionStats, Key, Keylatch, Lease, LockBuilder, LockError,
-    LockGuard, Pattern, cache_invalidate, cached, with_lock,
+    LockGuard, Pattern, cache_invalidate, cache_put, cached, with_lock,
 };
 
 fn send_and_sync<T: Send + Sync + 'static>() {}
@@ -16,6 +17,7 @@ fn public_types() {
     send_and_sync::<Key>();
     send_and_sync::<Pattern>();
     send_and_sync::<Entry>();
+    send_and_sync::<Explanation>();
     send_and_sync::<Function>();
     send_and_sync::<FunctionStats>();
     send_and_sync::<Lease>();
@@ -37,6 +39,12 @@ async fn writer(name: &str) -> Result<(), LockError> {
     Ok(())
 }
 
+#[cache_put(function(name, 1))]
+async fn putter(name: &str) -> Result<String, LockError> {
+    tokio::task::yield_now().await;
+    Ok(name.to_owned())
+}
+
 #[with_lock(key = "auto", ttl = "1s")]
 async fn locked(name: &str) -> Result<usize, LockError> {
     tokio::task::yield_now().await;
@@ -52,6 +60,8 @@ fn futures_of_the_macros_are_send() {
     is_send(function(&name, 1).put(String::new()));
     is_send(function(&name, 1).refresh());
     is_send(function(&name, 1).time_to_live());
+    is_send(function(&name, 1).explain());
     is_send(writer(&name));
+    is_send(putter(&name));
     is_send(locked(&name));
 }

@@ -8,7 +8,7 @@ use crate::arguments::{Arguments, FromValue, Given, Grammar, Misspelt, Value};
 use crate::crate_path::CratePath;
 use crate::diagnostics::{Diagnostics, did_you_mean, list};
 use crate::hygiene::ends;
-use crate::value::{Calls, Duration, Flag, Fraction, Names, OrOff, Switch, Template};
+use crate::value::{Calls, Choice, Duration, Flag, Fraction, Names, OrOff, Switch, Template};
 
 /// The options, each as it was given.
 pub(crate) struct Args {
@@ -25,6 +25,8 @@ pub(crate) struct Args {
     pub(crate) timeout: Option<Given<Duration>>,
     pub(crate) load_timeout: Option<Given<Duration>>,
     pub(crate) codec: Option<Given<Codec>>,
+    pub(crate) compress: Option<Given<Compress>>,
+    pub(crate) compress_above: Option<Given<u32>>,
     pub(crate) version: Option<Given<u32>>,
     pub(crate) hold_off: Option<Given<Duration>>,
     pub(crate) local: Option<Given<OrOff<Duration>>>,
@@ -51,6 +53,8 @@ impl Args {
             timeout: arguments.take("timeout", diagnostics),
             load_timeout: arguments.take("load_timeout", diagnostics),
             codec: arguments.take("codec", diagnostics),
+            compress: arguments.take("compress", diagnostics),
+            compress_above: arguments.take("compress_above", diagnostics),
             version: arguments.take("version", diagnostics),
             hold_off: arguments.take("hold_off", diagnostics),
             local: arguments.take("local", diagnostics),
@@ -95,5 +99,23 @@ impl FromValue for Codec {
             return None;
         }
         own.map(|ty| Self::Own(Box::new(ty)))
+    }
+}
+
+/// How values are compressed: the name that the runtime has for the format, at the place of the word.
+pub(crate) struct Compress(pub(crate) Ident);
+
+#[derive(Clone, Copy)]
+struct Format(&'static str);
+
+impl Choice for Format {
+    const WORDS: &'static [(&'static str, Self)] = &[("lz4", Self("Lz4")), ("zstd", Self("Zstd"))];
+}
+
+impl FromValue for Compress {
+    fn from_value(name: &Ident, value: &Value, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let Format(format) = Format::from_value(name, value, diagnostics)?;
+        // The feature may be missing, which is reported there.
+        Some(Self(Ident::new(format, ends(value.to_token_stream()).0)))
     }
 }

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Expr;
 
-use super::args::Codec;
+use super::args::{Codec, Compress};
 use super::key::Key;
 use super::model::{Model, Settings};
 use crate::crate_path::CratePath;
@@ -147,6 +147,17 @@ fn settings(settings: &Settings, krate: &CratePath) -> Vec<TokenStream> {
     call("version", settings.version.map(|version| Literal::u32_suffixed(version).into_token_stream()));
     call("hold_off", settings.hold_off.as_ref().map(duration));
     call("local", settings.local.as_ref().map(or_off));
+    call(
+        "compress",
+        settings.compress.as_ref().map(|Compress(format)| {
+            let private = krate.private_at(format.span());
+            quote_spanned!(format.span()=> #private::compressions::#format)
+        }),
+    );
+    call(
+        "compress_above",
+        settings.compress_above.map(|bytes| Literal::usize_suffixed(bytes as usize).into_token_stream()),
+    );
     call("untracked", settings.untracked.then(TokenStream::new));
     calls
 }

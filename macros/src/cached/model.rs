@@ -4,7 +4,7 @@ use proc_macro2::Span;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Expr, Lifetime, Type, TypeReference};
 
-use super::args::{Args, Codec};
+use super::args::{Args, Codec, Compress};
 use super::key::Key;
 use crate::arguments::value;
 use crate::crate_path::CratePath;
@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) hold_off: Option<Duration>,
     pub(crate) local: Option<OrOff<Duration>>,
     pub(crate) untracked: bool,
+    pub(crate) compress: Option<Compress>,
+    pub(crate) compress_above: Option<u32>,
 }
 
 const STORES_NOTHING: &str = "would store nothing; give it a length, or remove `#[cached]`";
@@ -60,6 +62,14 @@ impl Model {
                 Span::call_site(),
                 "`ttl` is missing; say how long an entry lives, as in `ttl = \"1h\"`",
             );
+        }
+
+        if let (Some(above), None) = (&args.compress_above, &args.compress)
+            && !misspelt.any(&["compress"])
+        {
+            let message =
+                "`compress_above` says nothing without `compress`; add `compress = lz4`, or remove it";
+            diagnostics.error(above.name.span(), message);
         }
 
         let bindings = Bindings::of(signature, diagnostics);
@@ -103,6 +113,8 @@ impl Model {
             ),
             local: value(args.local),
             untracked: value(args.track) == Some(Switch::Off),
+            compress: value(args.compress),
+            compress_above: value(args.compress_above),
         };
         Some(Self {
             krate: value(args.krate).unwrap_or_default(),
@@ -133,7 +145,7 @@ fn check_neighbours(attributes: &[Attribute], diagnostics: &mut Diagnostics) {
         let Some(last) = path.segments.last() else { continue };
         if last.ident == "cached" {
             diagnostics.error_on(path, "`#[cached]` is given twice; remove one");
-        } else if last.ident == "with_lock" || last.ident == "cache_invalidate" {
+        } else if ["with_lock", "cache_invalidate", "cache_put"].iter().any(|name| last.ident == name) {
             let name = &last.ident;
             diagnostics.error_on(
                 path,

@@ -70,7 +70,7 @@ fn all_options() {
         r#"
         key = "rate:{from}/{to}", ttl = Duration::from_secs(60), skip_all, tags = ["rates", "bank:{bank.id}"],
         depends_on(bank_of(from), self.other::<u8>(to)), negative_ttl = off, cache_if = |rate: &Rate| rate.open,
-        ttl_from = result.expires(), jitter = "10%", timeout = "50ms", load_timeout = "5s", codec = "json", version = 3,
+        ttl_from = result.expires(), jitter = "10%", timeout = "50ms", load_timeout = "5s", codec = "json", version = 3, compress = zstd, compress_above = 4096,
         hold_off = "1m", track = off, using = self.keylatch, crate = ::other,
         "#,
         "#[inline] async fn rate(&self, bank: &Bank, from: Currency, to: Currency) -> Result<Option<Rate>, Error> { todo!() }",
@@ -247,6 +247,15 @@ fn wrong_values() {
         r#"ttl = "1h", tags = ["a*", 3, "b:{idd.x}"]"#,
         &["only `patterns`", "in quotes", "did you mean `id`?"],
     );
+    mistakes(
+        r#"ttl = "1h", compress = zst, compress_above = 4096, skip_all"#,
+        &["`compress` is one of `lz4`, `zstd`; did you mean `zstd`?"],
+    );
+    mistakes(
+        r#"ttl = "1h", compress_above = 4096, skip_all"#,
+        &["`compress_above` says nothing without `compress`; add `compress = lz4`"],
+    );
+    mistakes(r#"ttl = "1h", compres = lz4, compress_above = 1, skip_all"#, &["did you mean `compress`?"]);
     mistakes(r#"ttl = "1h", version = "3""#, &["`version` is a whole number"]);
     mistakes(r#"ttl = "1h", skip"#, &["`skip` takes parentheses"]);
     mistakes(r#"ttl = "1h", skip()"#, &["`skip` names nothing"]);

@@ -6,7 +6,7 @@ pub use std::option::Option;
 pub use std::time::Duration;
 
 pub use crate::cache::{
-    Function, Keeper, Life, Plan, Verdict, accepts, always, call, life, life_by, missing, shape,
+    Function, Keeper, Life, Plan, Put, Verdict, accepts, always, call, life, life_by, missing, shape, success,
 };
 pub use crate::codec::codec;
 pub use crate::instance::{global, home};
@@ -27,4 +27,12 @@ pub mod codecs {
     pub use crate::codec::MessagePack;
     #[cfg(feature = "postcard")]
     pub use crate::codec::Postcard;
+}
+
+/// The formats of `compress` by name.
+pub mod compressions {
+    #[cfg(feature = "lz4")]
+    pub use crate::codec::Compression::Lz4;
+    #[cfg(feature = "zstd")]
+    pub use crate::codec::Compression::Zstd;
 }

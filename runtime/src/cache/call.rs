@@ -9,16 +9,18 @@ use pin_project_lite::pin_project;
 
 use super::at_hand::all_current;
 use super::decision::{Finding, judge};
-use super::flow::{Task, expected, header, read_through, restore};
+use super::explain::explain;
+use super::explanation::Explanation;
+use super::flow::{Task, expected, read_through, restore};
 use super::keeper::Keeper;
 use super::outcome::{Outcome, Verdict};
 use super::plan::{Mode, Plan};
-use crate::clock;
+use super::put::{self, Encoded};
 use crate::codec::CodecHandle;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::invalidation::Invalidation;
 use crate::key::Key;
-use crate::store::{Freshness, Guarded, StampState, Store};
+use crate::store::{Freshness, StampState, Store};
 
 /// A call of a `#[cached]` function that has not been made yet.
 ///
@@ -85,7 +87,8 @@ pub trait CachedCall: Future {
 
     /// Stores a value that the caller knows to be current. Loads under way are not stored over it, and entries made from
     /// this one are invalidated. Nothing is stored while the entry is held by a write
-    /// (`#[cache_invalidate(.., when = "around")]`), nor if `negative_ttl = off` and the value is `None`.
+    /// (`#[cache_invalidate(.., when = "around")]`), nor what the function's own `cache_if` or `negative_ttl = off` decline.
+    /// What the body would have been found to depend on is not known here; `depends_on` and `tags` are.
     ///
     /// Races: the value counts as of this call. If the source may have changed since the value was read,
     /// [`invalidate`](Self::invalidate) is the safe choice.
@@ -126,9 +129,25 @@ pub trait CachedCall: Future {
     where
         Self: Sized;
 
+    /// Where the answer would come from if the call were awaited now, and why: the stored value or what is in its way, when
+    /// and by whom it was written, everything that it depends on, and the servers. It only reads, and counts as nothing; at
+    /// most three round trips. Print it, or serialise it.
+    ///
+    /// # Cancel safety
+    /// It only reads.
+    fn explain(self) -> impl Future<Output = Explanation> + Send
+    where
+        Self: Sized;
+
     /// What the call is made of.
     #[doc(hidden)]
     fn plan(&self) -> &Plan;
+
+    /// The value as the entry would hold it.
+    #[doc(hidden)]
+    fn encoded(self, value: &Self::Value) -> (Plan, Encoded)
+    where
+        Self: Sized;
 }
 
 pin_project! {
@@ -242,16 +261,21 @@ impl<P, V, B, R, F> Call<P, V, B, R, F> {
         self
     }
 
-    fn into_plan(self) -> Plan {
+    fn into_task(self) -> Task<P, V, B> {
         match self.state {
-            State::Idle { task } => task.plan,
+            State::Idle { task } => task,
             State::Running { .. } | State::Starting => unreachable!("{POLLED}"),
         }
+    }
+
+    fn into_plan(self) -> Plan {
+        self.into_task().plan
     }
 }
 
 impl<P, V, B, T, F> CachedCall for Call<P, V, B, Shape<P, T, V, B, F>, F>
 where
+    V: FnOnce(&T) -> Verdict,
     F: Future,
 {
     type Value = T;
@@ -279,19 +303,8 @@ where
     }
 
     fn put(self, value: T) -> impl Future<Output = Result<()>> + Send {
-        let codec = self.task().codec;
-        let payload = (self.shape.payload)(&value);
-        let absent = payload.is_none();
-        // Encoded before the stamps are known, and so before the first await: the value need not be shared.
-        let mut bytes = Vec::new();
-        let encoded = payload.map_or(Ok(()), |payload| codec.encode(payload, &mut bytes));
-        let plan = self.into_plan();
-        let expected = expected(&plan, &codec);
-        async move {
-            encoded.map_err(|error| Error::new(ErrorKind::Encode, "put").because(error))?;
-            let Some(life) = plan.life(absent, None) else { return Ok(()) };
-            put(&plan, header(expected, life, std::time::Duration::ZERO, absent), &bytes, life).await
-        }
+        let (plan, encoded) = self.encoded(&value);
+        async move { put::put(&plan, encoded).await.map(drop) }
     }
 
     fn invalidate(self) -> impl Future<Output = Result<()>> + Send {
@@ -319,8 +332,29 @@ where
         }
     }
 
+    fn explain(self) -> impl Future<Output = Explanation> + Send {
+        let restore = self.shape.restore;
+        let (codec, expected) = (self.task().codec, self.task().expected());
+        let is_at_hand =
+            self.shape.keeper.is_some_and(|keeper| keeper.find(&self.task().plan, expected).is_some());
+        let plan = self.into_plan();
+        async move {
+            let readable = |entry: &[u8]| restore(&codec, entry).map(drop);
+            explain(&plan, expected, is_at_hand, readable).await
+        }
+    }
+
     fn plan(&self) -> &Plan {
         &self.task().plan
+    }
+
+    fn encoded(self, value: &T) -> (Plan, Encoded) {
+        let payload = (self.shape.payload)(value);
+        let Task { plan, codec, verdict, .. } = self.into_task();
+        let verdict = verdict(value);
+        let life = plan.life(payload.is_none(), verdict.ttl).filter(|_| verdict.store);
+        let encoded = Encoded::new(&codec, expected(&plan, &codec), payload, life);
+        (plan, encoded)
     }
 }
 
@@ -340,36 +374,4 @@ async fn peek<P>(plan: &Plan, codec: &CodecHandle<P>) -> Result<Option<bytes::By
         return Ok(None);
     };
     Ok(if all_current(plan, &others).await? { values[0].clone() } else { None })
-}
-
-async fn put(
-    plan: &Plan,
-    header: crate::codec::envelope::Header,
-    payload: &[u8],
-    life: std::time::Duration,
-) -> Result<()> {
-    let store = plan.home.store();
-    let keys: Vec<&Key> = plan.stamps.iter().collect();
-    let states = store.capture(&keys, plan.stamp_life().max(life)).await?;
-    let mut stamps = Vec::with_capacity(states.len());
-    for (key, state) in plan.stamps.iter().zip(states) {
-        match state {
-            StampState::Current(stamp) => stamps.push((key.as_bytes(), stamp)),
-            StampState::Held => return Ok(()),
-        }
-    }
-    let envelope = crate::codec::envelope::encode(header, stamps.into_iter(), |out| {
-        out.extend_from_slice(payload);
-        Ok(())
-    })
-    .map_err(|error| Error::new(ErrorKind::Encode, "put").because(error))?;
-    let began = clock::now();
-    if store.put(&plan.key, &envelope, life).await? == Guarded::Applied {
-        crate::telemetry::stored(plan.function.name(), &plan.key, clock::now() - began);
-        // Entries made from the value before this one must go.
-        let mut invalidation = Invalidation::new(plan.function, plan.home.clone());
-        invalidation.made_from(&plan.key);
-        invalidation.apply().await?;
-    }
-    Ok(())
 }

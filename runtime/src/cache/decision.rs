@@ -125,6 +125,7 @@ mod tests {
             expires_at_ms: 0,
             load_us: 0,
             absent: false,
+            writer: None,
         };
         let stamps: Vec<(&[u8], Stamp)> =
             stamps.iter().map(|(name, stamp)| (name.as_bytes(), *stamp)).collect();

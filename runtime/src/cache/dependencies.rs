@@ -19,6 +19,8 @@ struct Shared {
     /// Which `Keylatch` the recording entry lives in: stamps of another one cannot be checked by its readers.
     home: usize,
     used: Mutex<Used>,
+    /// Whether the body runs because the entry is held.
+    held: bool,
 }
 
 /// What a body used.
@@ -31,7 +33,12 @@ pub(crate) struct Used {
 
 impl Recorder {
     pub(crate) fn new(home: usize) -> Self {
-        Self(Arc::new(Shared { home, used: Mutex::default() }))
+        Self(Arc::new(Shared { home, used: Mutex::default(), held: false }))
+    }
+
+    /// The recorder of a body that runs under a hold, whose result is not stored.
+    pub(crate) fn under_hold(home: usize) -> Self {
+        Self(Arc::new(Shared { home, used: Mutex::default(), held: true }))
     }
 
     /// The recorder of the body that is running, if one is.
@@ -42,6 +49,11 @@ impl Recorder {
     /// Whether a body is running.
     pub(crate) fn is_recording() -> bool {
         RECORDER.try_with(|_| ()).is_ok()
+    }
+
+    /// Whether the body that is running does so under a hold.
+    pub(crate) fn is_held() -> bool {
+        RECORDER.try_with(|recorder| recorder.0.held).unwrap_or(false)
     }
 
     /// Runs a body under this recorder, and only under this one: an outer body learns of inner ones from their entries.

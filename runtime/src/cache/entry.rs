@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::Function;
 use super::call::{CachedCall, call};
+use super::explanation::Explanation;
 use super::outcome::{Outcome, Verdict, shape};
 use super::plan::Plan;
 use crate::Keylatch;
-use crate::codec::{Codec, MessagePack, codec};
+use crate::codec::{Codec, Compression, MessagePack, codec};
 use crate::error::Result;
 use crate::key::Key;
 
@@ -87,6 +88,17 @@ impl<C> Entry<C> {
         self.with(|plan| plan.version(version))
     }
 
+    /// Compresses values whose encoded form is above [`compress_above`](Self::compress_above), where that makes them
+    /// smaller. Default: none is compressed.
+    pub fn compress(self, compression: Compression) -> Self {
+        self.with(|plan| plan.compress(compression))
+    }
+
+    /// Above how many bytes a value is compressed. Default 1024; says nothing without [`compress`](Self::compress).
+    pub fn compress_above(self, bytes: usize) -> Self {
+        self.with(|plan| plan.compress_above(bytes))
+    }
+
     /// Another codec. Default [`MessagePack`].
     pub fn codec<Other>(self) -> Entry<Other> {
         Entry { plan: self.plan, codec: std::marker::PhantomData }
@@ -137,6 +149,17 @@ impl<C> Entry<C> {
         C: Codec<T>,
     {
         self.handle::<T>().put(value).await
+    }
+
+    /// Where the answer would come from. See [`CachedCall::explain`].
+    ///
+    /// # Cancel safety
+    /// It only reads.
+    pub async fn explain<T>(self) -> Explanation
+    where
+        C: Codec<T>,
+    {
+        self.handle::<T>().explain().await
     }
 
     /// Invalidates the entry. See [`CachedCall::invalidate`].

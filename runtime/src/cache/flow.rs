@@ -12,8 +12,8 @@ use super::outcome::{Outcome, Verdict};
 use super::plan::{Mode, Plan, STAMP_MARGIN};
 use super::session::{Right, Session, Step};
 use crate::clock;
-use crate::codec::CodecHandle;
-use crate::codec::envelope::{self, Envelope, Header};
+use crate::codec::envelope::{self, Envelope, Header, WriterId};
+use crate::codec::{CodecHandle, Packing};
 use crate::store::Store;
 use crate::{random, telemetry};
 
@@ -86,19 +86,26 @@ where
             ))
             .await
         }
-        Right::Alone(reason) => Box::pin(load_alone(&task.plan, reason, task.body)).await,
+        Right::Alone(reason) => {
+            let recorder = Recorder::new(task.plan.home.id());
+            Box::pin(load_alone(&task.plan, reason, recorder, task.body)).await
+        }
+        Right::Held => {
+            let recorder = Recorder::under_hold(task.plan.home.id());
+            Box::pin(load_alone(&task.plan, "a write is under way", recorder, task.body)).await
+        }
     }
 }
 
-async fn load_alone<T, B, F>(plan: &Plan, reason: &'static str, body: B) -> T
+/// What the body uses is of no interest: nothing is made of it. An outer body must not see it as its own.
+async fn load_alone<T, B, F>(plan: &Plan, reason: &'static str, recorder: Recorder, body: B) -> T
 where
     B: FnOnce() -> F,
     F: Future<Output = T>,
 {
     telemetry::not_stored(plan.function.name(), &plan.key, reason);
     let began = clock::now();
-    // What the body uses is of no interest: nothing is made of it. An outer body must not see it as its own.
-    let outcome = Recorder::new(plan.home.id()).watch(body()).await;
+    let outcome = recorder.watch(body()).await;
     plan.function.count_load(clock::now() - began);
     outcome
 }
@@ -147,7 +154,7 @@ where
     };
     let stamps = lead.dependencies(plan.options.track.then_some(&used));
     let header = header(expected, life, took, payload.is_none());
-    match encode(codec, header, &stamps, payload) {
+    match encode(codec, header, plan.packing(), &stamps, payload) {
         Ok(envelope) => {
             if life > STAMP_MARGIN {
                 let keys: Vec<_> = stamps.iter().map(|(key, _)| key).collect();
@@ -184,6 +191,7 @@ pub(super) fn header(
         expires_at_ms: expires,
         load_us: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
         absent,
+        writer: Some(WriterId::current()),
     }
 }
 
@@ -191,11 +199,14 @@ pub(super) fn header(
 pub(super) fn encode<P>(
     codec: &CodecHandle<P>,
     header: Header,
+    packing: Option<Packing>,
     stamps: &[(crate::key::Key, crate::store::Stamp)],
     payload: Option<&P>,
 ) -> Result<Vec<u8>, envelope::EncodeError> {
     let stamps = stamps.iter().map(|(key, stamp)| (key.as_bytes(), *stamp));
-    envelope::encode(header, stamps, |out| payload.map_or(Ok(()), |payload| codec.encode(payload, out)))
+    envelope::encode_packed(header, packing, stamps, |out| {
+        payload.map_or(Ok(()), |payload| codec.encode(payload, out))
+    })
 }
 
 /// The value of an envelope that is known to be ours.
@@ -207,7 +218,8 @@ pub(super) fn restore<S, T: Outcome<S>>(
     let payload = if envelope.header.absent {
         None
     } else {
-        Some(codec.decode(envelope.payload).map_err(|error| error.to_string())?)
+        let bytes = envelope.unpack().map_err(|error| error.to_string())?;
+        Some(codec.decode(&bytes).map_err(|error| error.to_string())?)
     };
     T::restore(payload).ok_or_else(|| "an absence where a value is expected".to_owned())
 }

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::Function;
 use crate::Keylatch;
 use crate::cache::CachedCall;
+use crate::codec::{Compression, DEFAULT_ABOVE, Packing};
 use crate::key::{Key, KeyWriter, stamp_of};
 
 /// Filled in by generated code, one method an option; read by the flow.
@@ -43,6 +44,9 @@ pub(crate) struct Options {
     pub(crate) version: u32,
     pub(crate) track: bool,
     pub(crate) local: Local,
+    pub(crate) compress: Option<Compression>,
+    /// Payloads of at most so many bytes are not compressed.
+    pub(crate) compress_above: usize,
 }
 
 /// Whether values are kept in the memory of the process.
@@ -94,6 +98,8 @@ impl Plan {
                 version: 0,
                 track: true,
                 local: Local::Watched,
+                compress: None,
+                compress_above: DEFAULT_ABOVE,
             },
             home,
         }
@@ -180,6 +186,18 @@ impl Plan {
         self
     }
 
+    /// How values are compressed.
+    pub fn compress(&mut self, compression: Compression) -> &mut Self {
+        self.options.compress = Some(compression);
+        self
+    }
+
+    /// See [`Options::compress_above`].
+    pub fn compress_above(&mut self, bytes: usize) -> &mut Self {
+        self.options.compress_above = bytes;
+        self
+    }
+
     /// Cached functions that the body calls are not recorded.
     pub fn untracked(&mut self) -> &mut Self {
         self.options.track = false;
@@ -197,6 +215,11 @@ impl Plan {
         };
         let shortened = life.mul_f64(1.0 - self.options.jitter * crate::random::fraction());
         (!shortened.is_zero()).then_some(shortened)
+    }
+
+    /// Whether and how an entry's payload is compressed.
+    pub(crate) fn packing(&self) -> Option<Packing> {
+        self.options.compress.map(|compression| Packing { compression, above: self.options.compress_above })
     }
 
     /// How long the stamps live at least after they were read: longer than the entry that is to be made.

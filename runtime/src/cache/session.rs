@@ -40,6 +40,8 @@ pub(super) enum Right {
     Store(Lead),
     /// Only answer its caller with it.
     Alone(&'static str),
+    /// The same because a write is under way, so that the body had better not read what may lag behind it.
+    Held,
 }
 
 pub(super) struct Session<'a> {
@@ -95,7 +97,7 @@ impl<'a> Session<'a> {
             Err(error) => {
                 self.plan.function.count_error();
                 telemetry::cache_failed(self.plan.function.name(), &self.plan.key, &error);
-                self.alone("the cache failed")
+                self.alone(Right::Alone("the cache failed"))
             }
         }
     }
@@ -156,7 +158,7 @@ impl<'a> Session<'a> {
                     }
                     self.claim(&look, Some(prefix)).await?
                 }
-                Finding::Held => Some(self.alone("a write is under way")),
+                Finding::Held => Some(self.alone(Right::Held)),
                 Finding::Leased(lease) if self.plan.mode == Mode::Refresh => {
                     self.claim(&look, Some(lease.as_bytes().into())).await?
                 }
@@ -348,7 +350,7 @@ impl<'a> Session<'a> {
                 Step::Load(Right::Store(lead))
             }
             // Dropping the lead gives the lease back.
-            None => self.alone("a write is under way"),
+            None => self.alone(Right::Held),
         }
     }
 
@@ -387,16 +389,16 @@ impl<'a> Session<'a> {
             Some(current) => {
                 Step::Load(Right::Store(Lead::replacing(self.plan, seen, current, self.outer.clone())))
             }
-            None => self.alone("a write is under way"),
+            None => self.alone(Right::Held),
         }))
     }
 
     /// A load whose result is not stored, neither here nor in an entry that is made from it.
-    fn alone(&self, reason: &'static str) -> Step {
+    fn alone(&self, right: Right) -> Step {
         if let Some(outer) = &self.outer {
             outer.used_unaccountably();
         }
-        Step::Load(Right::Alone(reason))
+        Step::Load(right)
     }
 
     fn miss(&mut self) {
@@ -412,7 +414,7 @@ impl<'a> Session<'a> {
     }
 
     fn out_of_time(&mut self) -> Option<Step> {
-        (clock::now() >= self.deadline()).then(|| self.alone("waited too long"))
+        (clock::now() >= self.deadline()).then(|| self.alone(Right::Alone("waited too long")))
     }
 }
 

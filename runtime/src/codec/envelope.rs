@@ -6,7 +6,7 @@
 //! |--------|---------|
 //! | 0      | [`VALUE`], the letter `V` |
 //! | 1      | [`FORMAT_VERSION`] |
-//! | 2      | flags: bit 0 is set for a cached absence, whose payload is empty; the others are 0 |
+//! | 2      | flags: bit 0 is set for a cached absence, whose payload is empty; bit 1 for a payload compressed by lz4, bit 2 for one by zstd; bit 3 if the writer is told; the others are 0 |
 //! | 3..11  | nonce; bytes 0..11 identify this very write for compare-and-replace |
 //! | 11     | codec |
 //! | 12..20 | fingerprint of the value's shape |
@@ -17,14 +17,22 @@
 //! | 48..56 | XXH3 of the bytes from 56, seeded with the XXH3 of bytes 0..48 |
 //! | 56..58 | number of stamps, at most [`MAX_STAMPS`] |
 //! | then   | each stamp: length of its name (2 bytes, at most [`MAX_STAMP_NAME`]), the name, 8 bytes of value |
-//! | then   | payload |
+//! | then   | with bit 3: the writer, 8 bytes ([`WriterId`]) |
+//! | then   | payload; with bit 1 or 2: its length before compression (4 bytes), and the compressed bytes |
 //!
 //! The checksum guards against damage, not against an attacker: whoever can write to the cache can forge it. It is
 //! there because a codec would happily read a damaged payload as another value.
 
+mod writer;
+
+use std::borrow::Cow;
+
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::CodecError;
+use super::compression::{self, Compression, Packing};
+
+pub use writer::WriterId;
 
 /// The first byte of a slot that holds an envelope.
 pub const VALUE: u8 = b'V';
@@ -40,6 +48,9 @@ pub const MAX_STAMPS: usize = 1024;
 pub const MAX_STAMP_NAME: usize = 1024;
 
 const ABSENT: u8 = 1;
+const WRITER: u8 = 1 << 3;
+const KNOWN_FLAGS: u8 = ABSENT | compression::FLAGS | WRITER;
+const FLAGS_AT: usize = 2;
 const CHECKSUM_AT: usize = 48;
 const STAMPS_AT: usize = 56;
 
@@ -62,6 +73,8 @@ pub struct Header {
     pub load_us: u32,
     /// Whether this is a cached absence, which has no payload.
     pub absent: bool,
+    /// Which process wrote the value, where that is told.
+    pub writer: Option<WriterId>,
 }
 
 /// A decoded envelope, borrowing from the bytes it was read from.
@@ -71,7 +84,9 @@ pub struct Envelope<'a> {
     pub header: Header,
     /// The stamps the value depends on.
     pub stamps: Stamps<'a>,
-    /// The encoded value; empty for a cached absence.
+    /// How the payload is compressed, if it is.
+    pub compression: Option<Compression>,
+    /// The encoded value as it is stored, which may be compressed; empty for a cached absence.
     pub payload: &'a [u8],
 }
 
@@ -99,6 +114,12 @@ pub enum EnvelopeError {
     /// A flag is set that this version does not know.
     #[error("the envelope has the unknown flags {0:#04x}")]
     UnknownFlags(u8),
+    /// The payload is compressed in a way whose feature this build does not have.
+    #[error("the payload is compressed by `{0}`, and this build lacks the feature of that name")]
+    MissingFeature(&'static str),
+    /// The compressed payload is not what it says it is.
+    #[error("the compressed payload cannot be read")]
+    Decompression,
     /// A number of stamps or a length of a name is over its limit.
     #[error("the stamps of the envelope are over their limits")]
     StampLimit,
@@ -144,13 +165,20 @@ impl<'a> Envelope<'a> {
             _ => return Err(EnvelopeError::NotAnEnvelope),
         }
         let (fixed, rest) = bytes.split_first_chunk::<FIXED_LEN>().ok_or(EnvelopeError::Truncated)?;
-        let flags = fixed[2];
-        if flags & !ABSENT != 0 {
+        let flags = fixed[FLAGS_AT];
+        if flags & !KNOWN_FLAGS != 0 {
             return Err(EnvelopeError::UnknownFlags(flags));
         }
         let absent = flags & ABSENT != 0;
-        let (stamps, payload) = Stamps::split(u16::from_le_bytes(array(fixed, STAMPS_AT)), rest)?;
-        if absent && !payload.is_empty() {
+        let compression = Compression::of(flags)?;
+        let (stamps, rest) = Stamps::split(u16::from_le_bytes(array(fixed, STAMPS_AT)), rest)?;
+        let (writer, payload) = if flags & WRITER == 0 {
+            (None, rest)
+        } else {
+            let (writer, payload) = rest.split_first_chunk().ok_or(EnvelopeError::Truncated)?;
+            (Some(WriterId::from_bytes(*writer)), payload)
+        };
+        if absent && (!payload.is_empty() || compression.is_some()) {
             return Err(EnvelopeError::AbsentWithPayload);
         }
         if u64::from_le_bytes(array(fixed, CHECKSUM_AT)) != checksum(bytes) {
@@ -165,8 +193,18 @@ impl<'a> Envelope<'a> {
             expires_at_ms: u64::from_le_bytes(array(fixed, 36)),
             load_us: u32::from_le_bytes(array(fixed, 44)),
             absent,
+            writer,
         };
-        Ok(Self { header, stamps, payload })
+        Ok(Self { header, stamps, compression, payload })
+    }
+
+    /// The payload as its codec wrote it. Borrowed where it is not compressed.
+    ///
+    /// # Errors
+    ///
+    /// When the compressed bytes are no good, or claim to be longer than they can be.
+    pub fn unpack(&self) -> Result<Cow<'a, [u8]>, EnvelopeError> {
+        compression::unpack(self.payload, self.compression)
     }
 }
 
@@ -177,7 +215,7 @@ impl<'a> Envelope<'a> {
 ///
 /// let header = Header {
 ///     nonce: [7; 8], codec: 1, fingerprint: 2, written_at_ms: 3, fresh_until_ms: 4, expires_at_ms: 5,
-///     load_us: 6, absent: false,
+///     load_us: 6, absent: false, writer: None,
 /// };
 /// let stamps = [(&b"shop:1"[..], [9; 8])];
 /// let bytes = envelope::encode(header, stamps.into_iter(), |out| Ok(out.extend_from_slice(b"value")))?;
@@ -196,6 +234,20 @@ pub fn encode<'n>(
     stamps: impl ExactSizeIterator<Item = (&'n [u8], [u8; 8])>,
     payload: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
 ) -> Result<Vec<u8>, EncodeError> {
+    encode_packed(header, None, stamps, payload)
+}
+
+/// The same, with the payload compressed where that makes it smaller.
+///
+/// # Errors
+///
+/// As [`encode`].
+pub fn encode_packed<'n>(
+    header: Header,
+    packing: Option<Packing>,
+    stamps: impl ExactSizeIterator<Item = (&'n [u8], [u8; 8])>,
+    payload: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+) -> Result<Vec<u8>, EncodeError> {
     // A guess at a small value and short names; the buffer grows when it is wrong.
     const PER_STAMP: usize = 40;
     const PAYLOAD: usize = 192;
@@ -204,7 +256,9 @@ pub fn encode<'n>(
         return Err(EncodeError::TooManyStamps);
     }
     let mut out = Vec::with_capacity(FIXED_LEN + count * PER_STAMP + PAYLOAD);
-    out.extend_from_slice(&[VALUE, FORMAT_VERSION, if header.absent { ABSENT } else { 0 }]);
+    let absent = if header.absent { ABSENT } else { 0 };
+    let flags = if header.writer.is_some() { absent | WRITER } else { absent };
+    out.extend_from_slice(&[VALUE, FORMAT_VERSION, flags]);
     out.extend_from_slice(&header.nonce);
     out.push(header.codec);
     for number in [header.fingerprint, header.written_at_ms, header.fresh_until_ms, header.expires_at_ms] {
@@ -229,8 +283,13 @@ pub fn encode<'n>(
         out.extend_from_slice(&value);
     }
     out[STAMPS_AT..FIXED_LEN].copy_from_slice(&written.to_le_bytes());
+    if let Some(writer) = header.writer {
+        out.extend_from_slice(&writer.to_bytes());
+    }
     if !header.absent {
+        let at = out.len();
         payload(&mut out)?;
+        out[FLAGS_AT] |= compression::pack(&mut out, at, packing);
     }
     let sum = checksum(&out);
     out[CHECKSUM_AT..STAMPS_AT].copy_from_slice(&sum.to_le_bytes());

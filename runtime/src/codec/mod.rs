@@ -1,5 +1,6 @@
 //! How values become bytes: the `Codec` trait, the built-in codecs, the shape fingerprint and the envelope.
 
+mod compression;
 pub mod envelope;
 mod error;
 pub mod fingerprint;
@@ -15,6 +16,8 @@ mod postcard;
 
 #[cfg(feature = "bincode")]
 pub use self::bincode::Bincode;
+pub(crate) use self::compression::DEFAULT_ABOVE;
+pub use self::compression::{Compression, Packing};
 pub use self::error::{CodecError, Operation};
 pub use self::handle::{CodecHandle, FingerprintCell, codec};
 #[cfg(feature = "json")]

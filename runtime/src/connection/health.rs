@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Connection;
 use super::breaker::BreakerStatus;
-use super::endpoint::{Endpoint, PATIENCE};
+use super::endpoint::{Endpoint, EndpointStatus, PATIENCE};
 use crate::clock;
 
 /// Whether the store serves.
@@ -110,6 +110,14 @@ impl Connection {
             warnings.push(error.to_string());
         }
         Health { status, topology: self.topology_name(), servers, warnings }
+    }
+}
+
+impl Connection {
+    /// The servers that are known, as this process sees them. Nothing is asked.
+    pub(crate) fn status(&self) -> Vec<EndpointStatus> {
+        let (primaries, replicas) = self.0.servers.known();
+        primaries.iter().chain(&replicas).map(Endpoint::status).collect()
     }
 }
 

@@ -16,7 +16,7 @@ pub use conformance::conforms;
 pub(crate) use memory::MemoryStore;
 pub(crate) use redis::RedisStore;
 pub(crate) use shelter::ShelteredStore;
-pub(crate) use slot::{Lease, Slot, Stamp, StampState, new_hold};
+pub(crate) use slot::{Lease, MARK_LIFE, Slot, Stamp, StampState, new_hold};
 pub(crate) use unusable::UnusableStore;
 pub(crate) use wake::{Wake, Wakeups};
 

@@ -1,12 +1,14 @@
 //! What a slot and a stamp can hold, told by the first byte.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::codec::envelope;
 use crate::random;
 
 const LEASE: u8 = b'L';
 const HOLD: u8 = b'H';
+const MARK: u8 = b'P';
 const STAMP: u8 = b'S';
 
 /// The states of a slot.
@@ -19,7 +21,7 @@ pub(crate) enum Slot<'a> {
     Lease(Lease),
     /// Load, but do not store.
     Hold,
-    /// Bytes of nobody we know: a miss, replaced by the next fill.
+    /// Bytes of nobody we know, or a writer's [mark](Lease::mark): a miss, replaced by the next fill.
     Foreign(&'a [u8]),
 }
 
@@ -46,10 +48,26 @@ impl Lease {
         Self(lease)
     }
 
+    /// `P` and 16 random bytes: the right of a writer to put its value, which nobody waits for. Readers take it for
+    /// foreign bytes, and load over it.
+    pub(crate) fn mark() -> Self {
+        let mut mark = Self::new();
+        mark.0[0] = MARK;
+        mark
+    }
+
+    /// Whether the bytes of a slot are a [mark](Self::mark).
+    pub(crate) fn is_mark(bytes: &[u8]) -> bool {
+        bytes.len() == 17 && bytes[0] == MARK
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
+
+/// How long a mark stays. A writer that takes longer invalidates instead of putting.
+pub(crate) const MARK_LIFE: Duration = Duration::from_secs(5 * 60);
 
 impl TryFrom<&[u8]> for Lease {
     type Error = std::array::TryFromSliceError;

@@ -43,6 +43,8 @@ impl Service {
             .load_timeout(::other::__private::Duration::from_millis(5000))
             .version(3u32)
             .hold_off(::other::__private::Duration::from_millis(60000))
+            .compress(::other::__private::compressions::Zstd)
+            .compress_above(4096usize)
             .untracked();
         ::other::__private::call::<
             ::other::__private::shape::FallibleOptional,

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use super::{Look, Session, Step};
+use super::{Look, Right, Session, Step};
 use crate::cache::decision::{Finding, Prefix, judge};
 use crate::cache::single_flight::{Ending, Flight};
 use crate::clock;
@@ -90,7 +90,7 @@ impl Session<'_> {
         let mut expired = pin!(clock::sleep_until(deadline));
         let ending = tokio::select! {
             ending = flight.ended() => ending,
-            () = &mut expired => return Ok(Some(self.alone("waited too long"))),
+            () = &mut expired => return Ok(Some(self.alone(Right::Alone("waited too long")))),
         };
         match ending {
             Ending::Loaded(entry) => match judge(Some(&entry), &[], self.expected) {
@@ -100,7 +100,7 @@ impl Session<'_> {
                 }
                 _ => Ok(None),
             },
-            Ending::NotForStoring => Ok(Some(self.alone("not for storing"))),
+            Ending::NotForStoring => Ok(Some(self.alone(Right::Alone("not for storing")))),
             Ending::Abandoned | Ending::UnderWay => Ok(None),
         }
     }

@@ -11,6 +11,7 @@ const HEADER: Header = Header {
     expires_at_ms: 1_700_000_120_000,
     load_us: 1234,
     absent: false,
+    writer: None,
 };
 const STAMPS: [(&[u8], [u8; 8]); 2] = [(b"shop:1", [1, 2, 3, 4, 5, 6, 7, 8]), (b"all", [0; 8])];
 
@@ -67,6 +68,80 @@ fn version_1_is_pinned() {
     );
 }
 
+/// An envelope of before the writer was told stays as it was; this is one that tells it.
+#[test]
+fn the_writer_is_pinned() {
+    let writer = WriterId::from_bytes([0xb0, 0xb1, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7]);
+    let header = Header { writer: Some(writer), ..HEADER };
+    let bytes = encode(header, STAMPS.into_iter().take(1), |out| {
+        out.extend_from_slice(b"payload");
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(hex(&bytes[..11]), "560108a0a1a2a3a4a5a6a7");
+    assert_eq!(
+        hex(&bytes[56..]),
+        concat!("0100", "060073686f703a310102030405060708", "b0b1b2b3b4b5b6b7", "7061796c6f6164")
+    );
+    let read = Envelope::decode(&bytes).unwrap();
+    assert_eq!((read.header, read.payload), (header, &b"payload"[..]));
+    let absent = encode(Header { absent: true, ..header }, [].into_iter(), |_| Ok(())).unwrap();
+    assert_eq!(absent[FLAGS_AT], 9);
+    assert_eq!(Envelope::decode(&absent).unwrap().header.writer, Some(writer));
+}
+
+/// What another version has compressed is read; what it is compressed to, the libraries may change.
+#[cfg(all(feature = "lz4", feature = "zstd"))]
+#[test]
+fn compressed_payloads_are_pinned() {
+    let plain = [b'k'; 100];
+    let with = |flags: u8, payload: &str| {
+        let bytes: Vec<u8> = (0..payload.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&payload[at..at + 2], 16).unwrap())
+            .collect();
+        let mut envelope = encode(HEADER, [].into_iter(), |out| {
+            out.extend_from_slice(&bytes);
+            Ok(())
+        })
+        .unwrap();
+        envelope[FLAGS_AT] |= flags;
+        let sum = checksum(&envelope);
+        envelope[CHECKSUM_AT..STAMPS_AT].copy_from_slice(&sum.to_le_bytes());
+        envelope
+    };
+    for (flags, compression, payload) in
+        [(2, Compression::Lz4, LZ4_PAYLOAD), (4, Compression::Zstd, ZSTD_PAYLOAD)]
+    {
+        let bytes = with(flags, payload);
+        let read = Envelope::decode(&bytes).unwrap();
+        assert_eq!(read.compression, Some(compression));
+        assert_eq!(read.unpack().unwrap(), &plain[..]);
+        let packing = Packing { compression, above: 10 };
+        let written = encode_packed(HEADER, Some(packing), [].into_iter(), |out| {
+            out.extend_from_slice(&plain);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!((written[FLAGS_AT], hex(&written[FIXED_LEN..])), (flags, payload.to_owned()));
+        // The checksum is right, and what it vouches for is a lie.
+        let lie = with(flags, &payload.replacen("64000000", "64000010", 1));
+        let read = Envelope::decode(&lie).unwrap();
+        assert_eq!(read.unpack(), Err(EnvelopeError::Decompression));
+        assert_eq!(
+            Envelope::decode(&with(flags | 1, payload)).unwrap_err(),
+            EnvelopeError::AbsentWithPayload
+        );
+    }
+}
+
+/// A hundred times `k`: the length, a literal and a match of it, six literals at the end.
+#[cfg(all(feature = "lz4", feature = "zstd"))]
+const LZ4_PAYLOAD: &str = "640000001f6b01004a606b6b6b6b6b6b";
+/// The length, and a frame of one block.
+#[cfg(all(feature = "lz4", feature = "zstd"))]
+const ZSTD_PAYLOAD: &str = "6400000028b52ffd2064450000106b6b01003f012c";
+
 #[test]
 fn what_was_written_is_read_back() {
     let bytes = sample();
@@ -97,7 +172,10 @@ fn each_rule_is_checked() {
     assert_eq!(Envelope::decode(&sample()[..57]).unwrap_err(), EnvelopeError::Truncated);
     assert_eq!(forged(sample(), |bytes| bytes[0] = b'L'), EnvelopeError::NotAnEnvelope);
     assert_eq!(forged(sample(), |bytes| bytes[1] = 2), EnvelopeError::UnknownVersion(2));
-    assert_eq!(forged(sample(), |bytes| bytes[2] = 2), EnvelopeError::UnknownFlags(2));
+    assert_eq!(forged(sample(), |bytes| bytes[2] = 0x10), EnvelopeError::UnknownFlags(0x10));
+    assert_eq!(forged(sample(), |bytes| bytes[2] = 6), EnvelopeError::UnknownFlags(6), "two formats");
+    // The payload has seven bytes, one less than a writer.
+    assert_eq!(forged(sample(), |bytes| bytes[2] = 8), EnvelopeError::Truncated);
     assert_eq!(forged(sample(), |bytes| bytes[2] = 1), EnvelopeError::AbsentWithPayload);
     assert_eq!(forged(sample(), |bytes| bytes[57] = 0xff), EnvelopeError::StampLimit);
     assert_eq!(forged(sample(), |bytes| bytes[56] = 3), EnvelopeError::Truncated);
@@ -133,11 +211,16 @@ fn damaged_and_random_bytes_never_yield_a_value() {
     for _ in 0..30 {
         let names: Vec<Vec<u8>> =
             (0..rng.usize(..6)).map(|_| std::iter::repeat_with(|| rng.u8(..)).take(12).collect()).collect();
-        let header = Header { nonce: rng.u64(..).to_le_bytes(), load_us: rng.u32(..), ..HEADER };
+        let writer = rng.bool().then(|| WriterId::from_bytes(rng.u64(..).to_le_bytes()));
+        let header = Header { nonce: rng.u64(..).to_le_bytes(), load_us: rng.u32(..), writer, ..HEADER };
         let payload: Vec<u8> = (0..rng.usize(..300)).map(|_| rng.u8(..)).collect();
+        // Where the build has a format, half of them are compressed.
+        let compression = Compression::of([0, 0, 2, 4][rng.usize(..4)]).ok().flatten();
+        let packing = compression.map(|compression| Packing { compression, above: 0 });
         let stamps = names.iter().map(|name| (&name[..], rng.u64(..).to_le_bytes()));
-        let bytes = encode(header, stamps, |out| {
+        let bytes = encode_packed(header, packing, stamps, |out| {
             out.extend_from_slice(&payload);
+            out.resize(out.len() + 40, 7);
             Ok(())
         });
         corpus.push(bytes.unwrap());
