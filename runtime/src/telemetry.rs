@@ -81,6 +81,26 @@ pub(crate) fn not_stored(function: &str, key: &Key, reason: &'static str) {
     tracing::debug!(function, %key, reason, "loaded, not stored");
 }
 
+pub(crate) fn refreshed(function: &str, key: &Key) {
+    tracing::debug!(function, %key, "refreshed behind a call");
+}
+
+pub(crate) fn refresh_failed(function: &str, key: &Key, reason: &'static str) {
+    tracing::warn!(function, %key, reason, "refreshing behind a call failed; the old entry answers until it ends");
+}
+
+pub(crate) fn claim_failed(function: &str, key: &Key, error: &Error) {
+    tracing::warn!(function, %key, %error, "the renewal could not be claimed; another process may load the same");
+}
+
+pub(crate) fn stale(function: &str, key: &Key, reason: &'static str) {
+    tracing::warn!(function, %key, reason, "an entry past its end answers, because it could not be renewed");
+}
+
+pub(crate) fn slide_failed(function: &str, key: &Key, error: &Error) {
+    tracing::warn!(function, %key, %error, "the entry's life could not be pushed forward");
+}
+
 pub(crate) fn undecodable(function: &str, key: &Key, reason: &dyn std::fmt::Display) {
     tracing::warn!(function, %key, %reason, "the stored entry cannot be read; loading anew");
 }

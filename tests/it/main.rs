@@ -6,6 +6,7 @@ mod cached;
 mod connection;
 mod failover;
 mod faults;
+mod fresh;
 mod global;
 mod health;
 mod keys;

@@ -4,6 +4,7 @@ use proc_macro2::Span;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Expr, Lifetime, Type, TypeReference};
 
+use super::aging::Aging;
 use super::args::{Args, Codec};
 use super::key::Key;
 use crate::arguments::value;
@@ -37,13 +38,14 @@ pub(crate) struct Settings {
     pub(crate) load_timeout: Option<Duration>,
     pub(crate) version: Option<u32>,
     pub(crate) hold_off: Option<Duration>,
+    pub(crate) aging: Aging,
     pub(crate) untracked: bool,
 }
 
 const STORES_NOTHING: &str = "would store nothing; give it a length, or remove `#[cached]`";
 
 impl Model {
-    pub(crate) fn new(args: Args, function: &Function, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn new(mut args: Args, function: &Function, diagnostics: &mut Diagnostics) -> Option<Self> {
         let signature = &function.signature;
         let output = Output::of(signature);
         check_function(function, &output, diagnostics);
@@ -53,6 +55,7 @@ impl Model {
             let message = "`negative_ttl` is for functions that return an `Option`; remove it";
             diagnostics.error(negative_ttl.name.span(), message);
         }
+        let aging = Aging::new(&mut args, signature, &output, diagnostics);
         let misspelt = &args.misspelt;
         if args.ttl.is_none() && args.ttl_from.is_none() && !misspelt.any(&["ttl", "ttl_from"]) {
             diagnostics.error(
@@ -90,6 +93,7 @@ impl Model {
                 "would hold nothing off; leave it out for the default",
                 diagnostics,
             ),
+            aging,
             untracked: value(args.track) == Some(Switch::Off),
         };
         Some(Self {

@@ -5,7 +5,10 @@ pub use std::module_path;
 pub use std::option::Option;
 pub use std::time::Duration;
 
-pub use crate::cache::{Function, Life, Plan, Verdict, accepts, always, call, life, life_by, missing, shape};
+pub use crate::cache::{
+    Function, Life, Plan, Verdict, accepts, always, call, call_aging, call_refreshing, life, life_by,
+    missing, shape,
+};
 pub use crate::codec::codec;
 pub use crate::instance::{global, home};
 pub use crate::invalidation::{Invalidation, When, invalidate};

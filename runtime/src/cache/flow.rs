@@ -79,7 +79,7 @@ where
     }
 }
 
-async fn load_alone<T, B, F>(plan: &Plan, reason: &'static str, body: B) -> T
+pub(super) async fn load_alone<T, B, F>(plan: &Plan, reason: &'static str, body: B) -> T
 where
     B: FnOnce() -> F,
     F: Future<Output = T>,
@@ -92,7 +92,7 @@ where
     outcome
 }
 
-async fn load_and_store<S, T, V, B, F>(
+pub(super) async fn load_and_store<S, T, V, B, F>(
     plan: &Plan,
     codec: &CodecHandle<T::Payload>,
     expected: Expected,
@@ -119,25 +119,8 @@ where
     let used = recorder.into_used();
     lead.pass_on(&used);
 
-    let Some(value) = outcome.value() else {
-        lead.not_for_storing("the body failed").await;
-        return outcome;
-    };
-    if plan.options.track && used.unaccountable {
-        lead.not_for_storing("made from something that was not cached").await;
-        return outcome;
-    }
-    let verdict = verdict(value);
-    let payload = T::payload(value);
-    let life = plan.life(payload.is_none(), verdict.ttl).filter(|_| verdict.store);
-    let Some(life) = life else {
-        lead.not_for_storing("declined").await;
-        return outcome;
-    };
-    let stamps = lead.dependencies(plan.options.track.then_some(&used));
-    let header = header(expected, life, took, payload.is_none());
-    match encode(codec, header, &stamps, payload) {
-        Ok(envelope) => {
+    match to_store::<S, T, V>(plan, codec, expected, &lead, &used, took, &outcome, verdict) {
+        Ok(Filling { envelope, life, stamps }) => {
             if life > STAMP_MARGIN {
                 let keys: Vec<_> = stamps.iter().map(|(key, _)| key).collect();
                 // A stamp that dies before its entry is a miss, so a failure here costs no more than that.
@@ -146,13 +129,53 @@ where
             }
             lead.store(envelope, life).await;
         }
+        Err(reason) => lead.not_for_storing(reason).await,
+    }
+    outcome
+}
+
+/// What a load stores.
+struct Filling {
+    envelope: Vec<u8>,
+    life: std::time::Duration,
+    stamps: Vec<(crate::key::Key, crate::store::Stamp)>,
+}
+
+/// The envelope of a value that is to be stored, or why it is not. Apart from the awaits around it, so that no value need be
+/// shared between threads.
+#[expect(clippy::too_many_arguments, reason = "called in one place, and every part comes from another one")]
+fn to_store<S, T, V>(
+    plan: &Plan,
+    codec: &CodecHandle<T::Payload>,
+    expected: Expected,
+    lead: &Lead,
+    used: &super::dependencies::Used,
+    took: std::time::Duration,
+    outcome: &T,
+    verdict: V,
+) -> Result<Filling, &'static str>
+where
+    T: Outcome<S>,
+    V: FnOnce(&T::Value) -> Verdict,
+{
+    let value = outcome.value().ok_or("the body failed")?;
+    if plan.options.track && used.unaccountable {
+        return Err("made from something that was not cached");
+    }
+    let verdict = verdict(value);
+    let payload = T::payload(value);
+    let life = plan.life(payload.is_none(), verdict.ttl).filter(|_| verdict.store).ok_or("declined")?;
+    let stamps = lead.dependencies(plan.options.track.then_some(used));
+    let header = plan.options.aging.written(header(expected, life, took, payload.is_none()));
+    let life = plan.options.aging.kept(life);
+    match encode(codec, header, &stamps, payload) {
+        Ok(envelope) => Ok(Filling { envelope, life, stamps }),
         Err(error) => {
             plan.function.count_error();
             telemetry::unencodable(plan.function.name(), &plan.key, &error);
-            lead.not_for_storing("could not be encoded").await;
+            Err("could not be encoded")
         }
     }
-    outcome
 }
 
 /// The header of an entry that is written now.

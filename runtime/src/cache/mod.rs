@@ -3,6 +3,7 @@
 //! The way of a call: [`plan`] (what the attribute says) → [`call`] (the handle) → [`flow`] → [`session`] (look up, wait,
 //! claim; decided by [`decision`]) → the body, under a [`recorder`](dependencies) → [`lead`] (the right to store).
 
+mod aging;
 mod call;
 mod decision;
 mod dependencies;
@@ -16,11 +17,12 @@ mod session;
 mod single_flight;
 
 pub use call::CachedCall;
-pub use entry::Entry;
+pub use entry::{Entry, Refreshed};
 pub use function::{Function, FunctionStats, stats};
 pub use outcome::shape;
 
-pub use call::call;
+pub(crate) use aging::{Attempts, Slides};
+pub use call::{call, call_aging, call_refreshing};
 pub use entry::always;
 pub(crate) use outcome::Outcome;
 pub use outcome::{Life, Verdict, accepts, life, life_by, missing};

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::cache::{Entry, Flights, Function};
+use crate::cache::{Attempts, Entry, Flights, Function, Slides};
 use crate::clock;
 use crate::connection::{Connection, Health};
 use crate::error::{Error, ErrorKind, Result};
@@ -68,6 +68,8 @@ struct Inner {
     /// Independent masters, for locks that need a majority.
     lock_masters: Vec<Connection>,
     flights: Flights,
+    attempts: Attempts,
+    slides: Slides,
     kept: Kept,
     held_locks: HeldLocks,
     /// Whether a shutdown has begun.
@@ -95,11 +97,13 @@ pub(crate) struct Rules {
     pub(crate) check_fills: bool,
     /// Invalidations are remembered, and repeated to a server that failed to take them or may have lost them.
     pub(crate) keep_invalidations: bool,
+    /// Whoever renews an entry claims that first, so that nobody else does.
+    pub(crate) claim_refreshes: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { check_fills: true, keep_invalidations: true }
+        Self { check_fills: true, keep_invalidations: true, claim_refreshes: true }
     }
 }
 
@@ -169,6 +173,8 @@ impl Keylatch {
             namespace,
             store,
             flights: Flights::default(),
+            attempts: Attempts::default(),
+            slides: Slides::default(),
             lock_masters,
             kept,
             held_locks: HeldLocks::default(),
@@ -334,6 +340,14 @@ impl Keylatch {
 
     pub(crate) fn flights(&self) -> &Flights {
         &self.0.flights
+    }
+
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.0.attempts
+    }
+
+    pub(crate) fn slides(&self) -> &Slides {
+        &self.0.slides
     }
 
     /// Whether entries that were written under other servers are misses.

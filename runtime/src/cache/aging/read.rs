@@ -1,0 +1,106 @@
+//! Read-through for functions whose entries age.
+
+use std::future::Future;
+
+use super::super::flow::{Task, load_alone, load_and_store, restore};
+use super::super::outcome::{Outcome, Verdict};
+use super::super::plan::Mode;
+use super::super::session::{Right, Session, Step};
+use super::behind::Behind;
+use super::ended::{self, Renewed, Turn};
+use super::{Age, sliding};
+
+/// Answers one call. `R` says what becomes of the body when the entry has answered and is due.
+pub(in crate::cache) async fn read_aging<S, T, V, B, F, R>(task: Task<T::Payload, V, B>) -> T
+where
+    T: Outcome<S>,
+    V: FnOnce(&T::Value) -> Verdict,
+    B: FnOnce() -> F,
+    F: Future<Output = T>,
+    R: Behind<Task<T::Payload, V, B>>,
+{
+    let expected = task.expected();
+    if task.plan.mode == Mode::Bypass {
+        return Box::pin((task.body)()).await;
+    }
+    let mut deadline = None;
+    loop {
+        let mut session = Session::new(&task.plan, expected);
+        let (entry, age) = loop {
+            let entry = match session.next().await {
+                Step::Found(entry) => entry,
+                Step::Load(right) => {
+                    let load = load::<S, T, V, B, F>(task, expected, right);
+                    return Box::pin(load).await;
+                }
+            };
+            match (restore::<S, T>(&task.codec, &entry), task.plan.options.aging.age(&entry)) {
+                (Err(reason), _) => session.reject(&entry, &reason),
+                // Its bytes are kept, not its value: that is needed again only if the renewal fails.
+                (Ok(_), Age::Ended) => break (entry, Age::Ended),
+                (Ok(value), age) => {
+                    sliding::pushed_forward(&task.plan, &entry);
+                    if age == Age::Due {
+                        R::renew(task, expected, &entry);
+                    }
+                    return T::from_value(value);
+                }
+            }
+        };
+        debug_assert_eq!(age, Age::Ended, "the others have answered");
+        let deadline = *deadline.get_or_insert_with(|| ended::deadline(&task.plan));
+        let turn = Box::pin(ended::turn(&task.plan, expected, &entry, deadline)).await;
+        let codec = task.codec;
+        match turn {
+            Turn::Again => {}
+            Turn::Stale(reason) => {
+                if let Ok(value) = restore::<S, T>(&codec, &entry) {
+                    ended::answered_stale(&task.plan, reason);
+                    return T::from_value(value);
+                }
+            }
+            Turn::Load(renewal) => {
+                let renewed = Box::pin(ended::renew::<S, T, V, B, F>(task, expected, *renewal)).await;
+                return settle::<S, T>(renewed, &codec, &entry);
+            }
+        }
+    }
+}
+
+/// The answer to a call that has renewed an entry, or tried to.
+fn settle<S, T: Outcome<S>>(
+    renewed: Renewed<T>,
+    codec: &crate::codec::CodecHandle<T::Payload>,
+    entry: &[u8],
+) -> T {
+    match (renewed.outcome, renewed.reason) {
+        (Some(outcome), None) => outcome,
+        (outcome, reason) => match restore::<S, T>(codec, entry) {
+            Ok(value) => {
+                ended::answered_stale(&renewed.plan, reason.unwrap_or_default());
+                T::from_value(value)
+            }
+            Err(_) => outcome.expect("an entry that was read can be read again"),
+        },
+    }
+}
+
+async fn load<S, T, V, B, F>(
+    task: Task<T::Payload, V, B>,
+    expected: super::super::decision::Expected,
+    right: Right,
+) -> T
+where
+    T: Outcome<S>,
+    V: FnOnce(&T::Value) -> Verdict,
+    B: FnOnce() -> F,
+    F: Future<Output = T>,
+{
+    let Task { plan, codec, verdict, body } = task;
+    match right {
+        Right::Store(lead) => {
+            load_and_store::<S, T, V, B, F>(&plan, &codec, expected, lead, verdict, body).await
+        }
+        Right::Alone(reason) => load_alone(&plan, reason, body).await,
+    }
+}
