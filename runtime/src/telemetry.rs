@@ -89,8 +89,8 @@ pub(crate) fn refresh_failed(function: &str, key: &Key, reason: &'static str) {
     tracing::warn!(function, %key, reason, "refreshing behind a call failed; the old entry answers until it ends");
 }
 
-pub(crate) fn claim_failed(function: &str, key: &Key, error: &Error) {
-    tracing::warn!(function, %key, %error, "the renewal could not be claimed; another process may load the same");
+pub(crate) fn renewal_failed(function: &str, key: &Key, error: &Error) {
+    tracing::warn!(function, %key, %error, "the cache failed while an entry was to be renewed");
 }
 
 pub(crate) fn stale(function: &str, key: &Key, reason: &'static str) {

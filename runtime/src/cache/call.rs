@@ -198,7 +198,8 @@ where
     }
 }
 
-/// The same for a function with `refresh_after`, whose body may run behind the call: it owns all that it uses.
+/// The same for a function with `refresh_after`, whose body may run behind the call: it owns all that it uses. `body` does
+/// no work itself.
 pub fn call_refreshing<S, T, P, V, B, F>(
     plan: Plan,
     codec: CodecHandle<P>,
@@ -210,7 +211,7 @@ where
     T: Outcome<S, Payload = P> + Send + 'static,
     P: 'static,
     V: FnOnce(&T::Value) -> Verdict + Send + 'static,
-    B: FnOnce() -> F + Send + 'static,
+    B: FnOnce() -> F,
     F: Future<Output = T> + Send + 'static,
 {
     Call {

@@ -233,6 +233,7 @@ impl<C> Refreshed<C> {
         F: Future<Output = T> + Send + 'static,
     {
         let codec = codec::<C, T>();
+        let load = async move || load().await;
         call_refreshing::<shape::Plain, T, _, _, _, _>(self.0.plan, codec, always, load).await
     }
 
@@ -252,6 +253,7 @@ impl<C> Refreshed<C> {
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let codec = codec::<C, T>();
+        let load = async move || load().await;
         call_refreshing::<shape::Fallible, Result<T, E>, _, _, _, _>(self.0.plan, codec, always, load).await
     }
 }

@@ -74,6 +74,7 @@ where
                 task.body,
             ))
             .await
+            .0
         }
         Right::Alone(reason) => Box::pin(load_alone(&task.plan, reason, task.body)).await,
     }
@@ -92,6 +93,7 @@ where
     outcome
 }
 
+/// Runs the body; tells whether its result was for storing.
 pub(super) async fn load_and_store<S, T, V, B, F>(
     plan: &Plan,
     codec: &CodecHandle<T::Payload>,
@@ -99,7 +101,7 @@ pub(super) async fn load_and_store<S, T, V, B, F>(
     mut lead: Lead,
     verdict: V,
     body: B,
-) -> T
+) -> (T, bool)
 where
     T: Outcome<S>,
     V: FnOnce(&T::Value) -> Verdict,
@@ -128,10 +130,13 @@ where
                 let _ = plan.home.in_time(plan.options.timeout, "push stamps forward", capture).await;
             }
             lead.store(envelope, life).await;
+            (outcome, true)
         }
-        Err(reason) => lead.not_for_storing(reason).await,
+        Err(reason) => {
+            lead.not_for_storing(reason).await;
+            (outcome, false)
+        }
     }
-    outcome
 }
 
 /// What a load stores.

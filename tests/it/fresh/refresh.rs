@@ -237,6 +237,31 @@ async fn a_slow_load_begins_early_enough_to_be_in_time() {
     assert!((0.3..0.9).contains(&mean), "{mean} s early on average: {ahead:?}");
 }
 
+#[cached(
+    key = "declined",
+    ttl = "60s",
+    refresh_after = "10s",
+    cache_if = *result == 1,
+    skip(source),
+    using = source.keylatch
+)]
+async fn declined(source: Arc<Source>) -> Result<u32, &'static str> {
+    source.load().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_is_not_for_storing_does_not_run_the_body_at_every_hit() {
+    let source = Source::new();
+    assert_eq!(declined(Arc::clone(&source)).await, Ok(1));
+    advance(10_000).await;
+    for _ in 0..100 {
+        assert_eq!(declined(Arc::clone(&source)).await, Ok(1));
+        settle().await;
+    }
+    assert_eq!(source.loads(), 2);
+    assert_eq!(stats("refresh::declined").failed_refreshes, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_waits_for_what_runs_behind() {
     let source = Source::new();

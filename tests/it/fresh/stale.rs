@@ -165,6 +165,33 @@ async fn an_invalidation_voids_a_renewal_under_way() {
     assert_eq!(together(Arc::clone(&source), 3).peek().await.unwrap(), Some(3));
 }
 
+#[cached(
+    key = "declined",
+    ttl = "60s",
+    stale_if_error = "1h",
+    cache_if = *result == 1,
+    skip(source),
+    using = source.keylatch
+)]
+async fn declined(source: &Source) -> Result<u32, &'static str> {
+    source.load().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_is_not_for_storing_leaves_nothing_to_wait_for() {
+    let source = Source::new();
+    assert_eq!(declined(&source).await, Ok(1));
+    source.takes(100);
+    advance(60_000).await;
+    let before = tokio::time::Instant::now();
+    let (a, b, c) = tokio::join!(declined(&source), declined(&source), declined(&source));
+    assert!(a.is_ok() && b.is_ok() && c.is_ok());
+    assert!(before.elapsed() <= Duration::from_millis(300), "one after the other: {:?}", before.elapsed());
+    source.fails(true);
+    assert_eq!(declined(&source).await, Err("the source is down"), "the old value is gone");
+    assert_eq!(stats("stale::declined").stale, 0);
+}
+
 #[cached(key = "made", ttl = "1h", skip(source), using = source.keylatch)]
 async fn made_from_it(source: &Source) -> Result<u32, &'static str> {
     kept(source, 4).await

@@ -32,7 +32,16 @@ type States = HashMap<KeyBytes, State>;
 #[derive(Debug)]
 enum State {
     UnderWay { ended: watch::Receiver<()> },
-    Paused { until: Instant, failures: u32 },
+    Paused { until: Instant, failures: u32, why: Why },
+}
+
+/// Why nobody here tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// It failed.
+    Failed,
+    /// There was nothing to do, or another process was at it: no reason not to try for whoever needs a new value.
+    Resting,
 }
 
 /// What a caller that would renew an entry is to do.
@@ -66,11 +75,15 @@ impl Default for Attempts {
 
 impl Attempts {
     pub(super) fn begin(&self, key: &Key) -> Begin {
+        self.begin_unless(key, |why| why == Why::Failed)
+    }
+
+    fn begin_unless(&self, key: &Key, paused: fn(Why) -> bool) -> Begin {
         let now = clock::now();
         let mut states = lock(&self.states);
         let failures = match states.get(&key.0) {
             Some(State::UnderWay { ended }) => return Begin::UnderWay(ended.clone()),
-            Some(State::Paused { until, .. }) if now < *until => return Begin::Paused,
+            Some(State::Paused { until, why, .. }) if now < *until && paused(*why) => return Begin::Paused,
             Some(State::Paused { failures, .. }) => *failures,
             None => 0,
         };
@@ -90,7 +103,7 @@ impl Attempts {
     /// The same for whom it is no matter who does it, if it is done.
     pub(super) fn begin_behind(&self, key: &Key) -> Option<Attempt> {
         let permit = Arc::clone(&self.behind).try_acquire_owned().ok()?;
-        match self.begin(key) {
+        match self.begin_unless(key, |_| true) {
             Begin::Mine(mut attempt) => {
                 attempt.behind = Some(permit);
                 Some(attempt)
@@ -111,12 +124,13 @@ impl Attempt {
     pub(super) fn failed(mut self, scale: Duration) {
         let failures = self.failures.saturating_add(1);
         let until = clock::now() + pause(failures, scale, random::fraction());
-        self.then = Some(State::Paused { until, failures });
+        self.then = Some(State::Paused { until, failures, why: Why::Failed });
     }
 
-    /// Another process does it: nobody here asks again for `rest`.
+    /// It is no use for now: nobody here renews it behind a call for `rest`.
     pub(super) fn rest(mut self, rest: Duration) {
-        self.then = Some(State::Paused { until: clock::now() + rest, failures: self.failures });
+        let until = clock::now() + rest;
+        self.then = Some(State::Paused { until, failures: self.failures, why: Why::Resting });
     }
 }
 
@@ -196,6 +210,18 @@ mod tests {
         begin(&attempts, "a").failed(hour);
         tokio::time::advance(Duration::from_secs(1)).await;
         drop(begin(&attempts, "a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_needs_a_new_value_does_not_rest() {
+        let attempts = Attempts::default();
+        attempts.begin_behind(&Key::of("a")).unwrap().rest(Duration::from_secs(1));
+        assert!(attempts.begin_behind(&Key::of("a")).is_none());
+        begin(&attempts, "a").rest(Duration::from_secs(1));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        attempts.begin_behind(&Key::of("a")).unwrap().failed(Duration::from_secs(60));
+        assert!(attempts.begin_behind(&Key::of("a")).is_none());
+        assert!(matches!(attempts.begin(&Key::of("a")), Begin::Paused));
     }
 
     #[test]

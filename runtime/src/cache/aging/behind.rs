@@ -16,8 +16,10 @@ use crate::{Keylatch, clock, random, telemetry};
 
 /// The least time that a body is given behind a call, where no `load_timeout` is set.
 const LEAST_TIME: Duration = Duration::from_secs(30);
-/// About how long a process leaves an entry alone that another one renews.
+/// About how long a process leaves an entry alone that another one renews, or that it cannot claim.
 const REST: Duration = Duration::from_millis(500);
+/// The same for an entry that was renewed already. It was read from a replica that lags, or a moment ago.
+const SHORT_REST: Duration = Duration::from_millis(20);
 
 /// What becomes of a call that was answered by an entry which is due.
 pub(in crate::cache) trait Behind<K> {
@@ -42,7 +44,7 @@ where
     T: Outcome<S> + Send + 'static,
     T::Payload: 'static,
     V: FnOnce(&T::Value) -> Verdict + Send + 'static,
-    B: FnOnce() -> F + Send + 'static,
+    B: FnOnce() -> F,
     F: Future<Output = T> + Send + 'static,
 {
     fn renew(task: Task<T::Payload, V, B>, expected: Expected, entry: &[u8]) {
@@ -50,7 +52,12 @@ where
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let Some(attempt) = task.plan.home.attempts().begin_behind(&task.plan.key) else { return };
         let report = Report::new(&task.plan, attempt, times.left(clock::wall_ms()));
-        runtime.spawn(refresh::<S, T, V, B, F>(task, expected, Prefix::from(seen), report));
+        let Task { plan, codec, verdict, body } = task;
+        // The future is what must be sent to a task. A bound on what makes it would say the same twice, and a mistake be
+        // reported twice.
+        let body = body();
+        let task = Task { plan, codec, verdict, body: move || body };
+        runtime.spawn(refresh::<S, T, _, _, F>(task, expected, Prefix::from(seen), report));
     }
 }
 
@@ -79,10 +86,11 @@ async fn refresh<S, T, V, B, F>(
     // Once the entry has ended there is nothing left to replace, so a body that hangs does not keep its claim for ever.
     let limit = plan.options.load_timeout.unwrap_or(report.left.max(LEAST_TIME));
     let run = load_and_store::<S, T, V, B, F>(&plan, &codec, expected, lead, verdict, body);
-    let succeeded = clock::within(limit, kept(Some(&claim), run)).await.map(|out| out.value().is_some());
-    match succeeded {
-        Some(true) => report.refreshed(),
-        Some(false) => report.failed("the body failed"),
+    let ended = clock::within(limit, kept(Some(&claim), run)).await;
+    match ended.map(|(outcome, for_storing)| (outcome.value().is_some(), for_storing)) {
+        Some((true, true)) => report.refreshed(),
+        Some((true, false)) => report.failed("the new value is not for storing"),
+        Some((false, _)) => report.failed("the body failed"),
         None => report.failed("the body took too long"),
     }
 }
@@ -117,19 +125,24 @@ impl Report {
 
     /// The entry is another by now.
     fn nothing_to_do(mut self) {
-        self.attempt = None;
+        self.rest(SHORT_REST);
     }
 
     fn another_does(mut self) {
-        if let Some(attempt) = self.attempt.take() {
-            attempt.rest(REST.mul_f64(0.5 + random::fraction()));
-        }
+        self.rest(REST);
     }
 
-    fn cache_failed(self, error: &crate::Error) {
+    fn cache_failed(mut self, error: &crate::Error) {
         self.function.count_error();
-        telemetry::claim_failed(self.function.name(), &self.key, error);
-        self.failed("the cache failed");
+        self.function.count_failed_refresh();
+        telemetry::renewal_failed(self.function.name(), &self.key, error);
+        self.rest(REST);
+    }
+
+    fn rest(&mut self, rest: Duration) {
+        if let Some(attempt) = self.attempt.take() {
+            attempt.rest(rest.mul_f64(0.5 + random::fraction()));
+        }
     }
 
     fn failed(mut self, reason: &'static str) {

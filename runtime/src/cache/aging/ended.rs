@@ -69,7 +69,7 @@ pub(super) async fn turn(plan: &Plan, expected: Expected, entry: &[u8], deadline
         // The source must not depend on the cache: the fill is checked all the same.
         Err(error) => {
             plan.function.count_error();
-            telemetry::claim_failed(plan.function.name(), &plan.key, &error);
+            telemetry::renewal_failed(plan.function.name(), &plan.key, &error);
             None
         }
     };
@@ -78,7 +78,7 @@ pub(super) async fn turn(plan: &Plan, expected: Expected, entry: &[u8], deadline
         Ok(None) => Turn::Again,
         Err(error) => {
             plan.function.count_error();
-            telemetry::cache_failed(plan.function.name(), &plan.key, &error);
+            telemetry::renewal_failed(plan.function.name(), &plan.key, &error);
             Turn::Load(Box::new(Renewal { attempt, claim, lead: None }))
         }
     }
@@ -127,6 +127,7 @@ pub(super) async fn renew<S, T, V, B, F>(
     task: Task<T::Payload, V, B>,
     expected: Expected,
     renewal: Renewal,
+    entry: &[u8],
 ) -> Renewed<T>
 where
     T: Outcome<S>,
@@ -139,18 +140,24 @@ where
     let load = kept(claim.as_ref(), async {
         match lead {
             Some(lead) => load_and_store::<S, T, V, B, F>(&plan, &codec, expected, lead, verdict, body).await,
-            None => load_alone(&plan, "the cache failed", body).await,
+            None => (load_alone(&plan, "the cache failed", body).await, true),
         }
     });
-    let outcome = match plan.options.load_timeout {
+    let ended = match plan.options.load_timeout {
         Some(limit) => clock::within(limit, load).await,
         None => Some(load.await),
     };
+    let (outcome, for_storing) = ended.map_or((None, false), |(outcome, stored)| (Some(outcome), stored));
     let reason = match &outcome {
         Some(outcome) if outcome.value().is_some() => None,
         Some(_) => Some("the body failed"),
         None => Some("the body took too long"),
     };
+    if reason.is_none() && !for_storing {
+        // In its place there will be nothing, and whoever comes next is not to wait for his turn to renew it.
+        let release = pin!(plan.home.store().release(&plan.key, entry));
+        let _ = plan.home.in_time(plan.options.timeout, "release", release).await;
+    }
     // Before those who wait are woken, so that they find that it is not to be tried again yet.
     match reason {
         Some(_) => attempt.failed(plan.options.aging.stale_if_error.unwrap_or_default()),

@@ -1,6 +1,7 @@
 //! Read-through for functions whose entries age.
 
 use std::future::Future;
+use std::time::Duration;
 
 use super::super::flow::{Task, load_alone, load_and_store, restore};
 use super::super::outcome::{Outcome, Verdict};
@@ -9,6 +10,10 @@ use super::super::session::{Right, Session, Step};
 use super::behind::Behind;
 use super::ended::{self, Renewed, Turn};
 use super::{Age, sliding};
+use crate::clock;
+
+/// How much longer each time a caller waits before it looks again for what others have renewed.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Answers one call. `R` says what becomes of the body when the entry has answered and is due.
 pub(in crate::cache) async fn read_aging<S, T, V, B, F, R>(task: Task<T::Payload, V, B>) -> T
@@ -23,10 +28,10 @@ where
     if task.plan.mode == Mode::Bypass {
         return Box::pin((task.body)()).await;
     }
-    let mut deadline = None;
+    let (mut deadline, mut looks) = (None, 0_u32);
     loop {
         let mut session = Session::new(&task.plan, expected);
-        let (entry, age) = loop {
+        let entry = loop {
             let entry = match session.next().await {
                 Step::Found(entry) => entry,
                 Step::Load(right) => {
@@ -37,7 +42,7 @@ where
             match (restore::<S, T>(&task.codec, &entry), task.plan.options.aging.age(&entry)) {
                 (Err(reason), _) => session.reject(&entry, &reason),
                 // Its bytes are kept, not its value: that is needed again only if the renewal fails.
-                (Ok(_), Age::Ended) => break (entry, Age::Ended),
+                (Ok(_), Age::Ended) => break entry,
                 (Ok(value), age) => {
                     sliding::pushed_forward(&task.plan, &entry);
                     if age == Age::Due {
@@ -47,12 +52,17 @@ where
                 }
             }
         };
-        debug_assert_eq!(age, Age::Ended, "the others have answered");
         let deadline = *deadline.get_or_insert_with(|| ended::deadline(&task.plan));
         let turn = Box::pin(ended::turn(&task.plan, expected, &entry, deadline)).await;
         let codec = task.codec;
         match turn {
-            Turn::Again => {}
+            Turn::Again => {
+                // A replica may lag behind what was renewed: to be asked again and again would not help it.
+                if looks > 0 {
+                    Box::pin(clock::sleep(AGAIN * looks.min(20))).await;
+                }
+                looks += 1;
+            }
             Turn::Stale(reason) => {
                 if let Ok(value) = restore::<S, T>(&codec, &entry) {
                     ended::answered_stale(&task.plan, reason);
@@ -60,7 +70,7 @@ where
                 }
             }
             Turn::Load(renewal) => {
-                let renewed = Box::pin(ended::renew::<S, T, V, B, F>(task, expected, *renewal)).await;
+                let renewed = Box::pin(ended::renew::<S, T, V, B, F>(task, expected, *renewal, &entry)).await;
                 return settle::<S, T>(renewed, &codec, &entry);
             }
         }
@@ -99,7 +109,7 @@ where
     let Task { plan, codec, verdict, body } = task;
     match right {
         Right::Store(lead) => {
-            load_and_store::<S, T, V, B, F>(&plan, &codec, expected, lead, verdict, body).await
+            load_and_store::<S, T, V, B, F>(&plan, &codec, expected, lead, verdict, body).await.0
         }
         Right::Alone(reason) => load_alone(&plan, reason, body).await,
     }
