@@ -9,7 +9,7 @@ use keylatch::{Builder, Keylatch, cached};
 use tokio::task::JoinSet;
 
 use super::stats;
-use crate::support::{RedisServer, builder};
+use crate::support::{RedisServer, builder, until};
 
 /// The source that all instances load from.
 #[derive(Default)]
@@ -155,6 +155,80 @@ async fn fifty_instances_renew_an_entry_past_its_end_once() {
     assert_eq!(seen.loads, seen.values, "{seen}");
     assert_eq!(seen.most_at_once, 1, "{seen}");
     assert_eq!(stats("fleet::kept").stale, 0, "nothing failed: {seen}");
+}
+
+#[cached(key = "down", ttl = "200ms", stale_if_error = "1h", skip_all, using = keylatch)]
+async fn down(keylatch: &Keylatch, shared: &Shared) -> Result<u32, &'static str> {
+    match shared.load().await {
+        1 => Ok(1),
+        _ => Err("it is down"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_source_is_not_hammered() {
+    let server = RedisServer::start();
+    let call = |keylatch: Keylatch, shared: Arc<Shared>| async move {
+        down(&keylatch, &shared).await.expect("the last value answers")
+    };
+    let seen = watch(fleet(&server, 10, |builder| builder), Duration::from_secs(3), call).await;
+    println(&format!("10 instances, failing source: {} calls, {} loads", seen.calls, seen.loads));
+    // Each instance tries, then pauses for half a second to a second, then for one to two, then for longer.
+    assert!((11..=41).contains(&seen.loads), "{seen}");
+    assert_eq!(seen.most_at_once, 1, "{seen}");
+    assert!(seen.calls > 200, "{seen}");
+}
+
+#[cached(
+    key = "hangs",
+    ttl = "200ms",
+    stale_if_error = "1h",
+    load_timeout = "500ms",
+    skip_all,
+    using = keylatch
+)]
+async fn hangs(keylatch: &Keylatch, shared: &Shared) -> u32 {
+    match shared.load().await {
+        1 => 1,
+        _ => std::future::pending().await,
+    }
+}
+
+/// Ten processes, of which one at a time has the claim and hangs: the others do not wait for it call by call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_hangs_is_waited_for_once() {
+    let server = RedisServer::start();
+    let call = |keylatch: Keylatch, shared: Arc<Shared>| async move { hangs(&keylatch, &shared).await };
+    let seen = watch(fleet(&server, 10, |builder| builder), Duration::from_secs(3), call).await;
+    println(&format!("10 instances, hanging source: {seen}"));
+    assert!(seen.loads <= 12, "{seen}");
+    assert!(seen.calls > 200, "{seen}");
+    assert!(seen.slowest < Duration::from_millis(1_500), "{seen}");
+}
+
+#[tokio::test]
+async fn what_lies_in_redis() {
+    let server = RedisServer::start();
+    let instances = fleet(&server, 1, |builder| builder);
+    let shared = Arc::new(Shared::default());
+    kept(&instances[0], &shared).await;
+    let left = |key: &str| match server.query(&["PTTL", key]) {
+        Ok(redis::Value::Int(left)) => left,
+        other => panic!("{other:?}"),
+    };
+    let slot = left("test:kept");
+    assert!((3_600_000..=3_600_700).contains(&slot), "beyond its end by `stale_if_error`: {slot}");
+    let stamp = left("test#all");
+    assert!(stamp > slot, "its stamps outlive it: {stamp}");
+
+    refreshed(instances[0].clone(), Arc::clone(&shared)).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    refreshed(instances[0].clone(), Arc::clone(&shared)).await;
+    tokio::time::sleep(LOAD / 2).await;
+    let claim = left("{test:refreshed}#refresh");
+    assert!(claim > 0, "claimed while it loads: {claim}");
+    until("the claim is given back", || left("{test:refreshed}#refresh") == -2).await;
+    assert_eq!(refreshed(instances[0].clone(), Arc::clone(&shared)).await, 3);
 }
 
 /// Figures for whoever runs the test with `--nocapture`.

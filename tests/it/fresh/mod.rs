@@ -5,6 +5,7 @@ mod fleet;
 mod refresh;
 mod sliding;
 mod stale;
+mod torture;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

@@ -65,7 +65,12 @@ pub(super) async fn turn(plan: &Plan, expected: Expected, entry: &[u8], deadline
     };
     let claim = match claim(plan, &seen, deadline).await {
         Ok(Claimed::Mine(claim)) => Some(claim),
-        Ok(Claimed::Another(turn)) => return turn,
+        Ok(Claimed::Renewed) => return Turn::Again,
+        Ok(Claimed::TooLong) => {
+            // Nobody else here is to wait as long for the same.
+            attempt.failed(plan.options.aging.stale_if_error.unwrap_or_default());
+            return Turn::Stale("waited too long");
+        }
         // The source must not depend on the cache: the fill is checked all the same.
         Err(error) => {
             plan.function.count_error();
@@ -86,7 +91,10 @@ pub(super) async fn turn(plan: &Plan, expected: Expected, entry: &[u8], deadline
 
 enum Claimed {
     Mine(Claim),
-    Another(Turn),
+    /// Another process has renewed the entry, or the entry is gone.
+    Renewed,
+    /// Another process is at it, and does not get done.
+    TooLong,
 }
 
 /// Claims the renewal for this process, or waits until another one has renewed the entry.
@@ -104,14 +112,14 @@ async fn claim(plan: &Plan, seen: &Prefix, deadline: Instant) -> Result<Claimed>
         let read = pin!(store.read_watched(&keys, &wake));
         let values = plan.home.in_time(plan.options.timeout, "read and watch", read).await?;
         if values[0].as_deref().is_none_or(|slot| !slot.starts_with(seen)) {
-            return Ok(Claimed::Another(Turn::Again));
+            return Ok(Claimed::Renewed);
         }
         // Whoever had it may have failed.
         if let Some(claim) = Claim::take(plan).await? {
             return Ok(Claimed::Mine(claim));
         }
         if clock::now() >= deadline {
-            return Ok(Claimed::Another(Turn::Stale("waited too long")));
+            return Ok(Claimed::TooLong);
         }
         tokio::select! {
             () = changed => {}
