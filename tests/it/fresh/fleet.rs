@@ -34,7 +34,9 @@ impl Shared {
 }
 
 fn fleet(server: &RedisServer, count: usize, change: fn(Builder) -> Builder) -> Vec<Keylatch> {
-    let one = || change(builder(server).pool_size(1)).build().expect("the test's settings are good");
+    // Patient, for these tests are about who loads, and whoever cannot claim in time loads all the same.
+    let patient = || builder(server).pool_size(1).cache_timeout(Duration::from_secs(10));
+    let one = || change(patient()).build().expect("the test's settings are good");
     (0..count).map(|_| one()).collect()
 }
 

@@ -192,6 +192,39 @@ async fn a_value_that_is_not_for_storing_leaves_nothing_to_wait_for() {
     assert_eq!(stats("stale::declined").stale, 0);
 }
 
+async fn is_waiting<F: Future>(mut call: std::pin::Pin<&mut F>) -> bool {
+    std::future::poll_fn(|cx| std::task::Poll::Ready(call.as_mut().poll(cx).is_pending())).await
+}
+
+/// An invalidation while a renewal fails or hangs: its caller gets what the body says, however late.
+#[tokio::test(start_paused = true)]
+async fn what_is_invalidated_meanwhile_does_not_answer() {
+    for by_tag in [false, true] {
+        let source = Source::new();
+        tagged(&source).await.unwrap();
+        source.fails(true);
+        source.takes(500);
+        advance(60_000).await;
+        let mut call = std::pin::pin!(tagged(&source));
+        assert!(is_waiting(call.as_mut()).await);
+        if by_tag {
+            source.keylatch.invalidate_tag("shop").await.unwrap();
+        } else {
+            tagged(&source).invalidate().await.unwrap();
+        }
+        assert_eq!(call.await, Err("the source is down"));
+    }
+
+    let source = Source::new();
+    assert_eq!(hanging(&source).await, 1);
+    source.takes(3_000);
+    advance(60_000).await;
+    let mut call = std::pin::pin!(hanging(&source));
+    assert!(is_waiting(call.as_mut()).await);
+    hanging(&source).invalidate().await.unwrap();
+    assert_eq!(call.await, 2, "beyond its time, for there is nothing else");
+}
+
 #[cached(key = "made", ttl = "1h", skip(source), using = source.keylatch)]
 async fn made_from_it(source: &Source) -> Result<u32, &'static str> {
     kept(source, 4).await

@@ -102,7 +102,7 @@ async fn nobody_sees_what_was_before_an_invalidation() {
     let (answers, stale) = torture(|builder| builder).await;
     let stats = super::stats("torture::tortured");
     assert_eq!(stale, 0, "{answers} answers; {stats:?}");
-    // Everything that is meant to be tortured did happen.
+    // Everything that was to be tortured did happen.
     let happened = [stats.hits, stats.refreshes, stats.failed_refreshes, stats.stale, stats.refused];
     assert!(happened.iter().all(|count| *count > 0), "{answers} answers; {stats:?}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::decision::{Expected, Prefix};
 use super::super::dependencies::Recorder;
-use super::super::flow::{Task, load_alone, load_and_store};
+use super::super::flow::{load_alone, load_and_store};
 use super::super::lead::Lead;
 use super::super::outcome::{Outcome, Verdict};
 use super::super::plan::Plan;
@@ -14,7 +14,7 @@ use super::attempts::{Attempt, Begin};
 use super::claim::{Claim, kept};
 use super::renewal;
 use crate::clock::{self, Instant};
-use crate::codec::envelope;
+use crate::codec::{CodecHandle, envelope};
 use crate::error::Result;
 use crate::store::Store;
 use crate::telemetry;
@@ -59,7 +59,7 @@ pub(super) async fn turn(plan: &Plan, expected: Expected, entry: &[u8], deadline
             let mut expired = pin!(clock::sleep_until(deadline));
             return tokio::select! {
                 _closed = ended.changed() => Turn::Again,
-                () = &mut expired => Turn::Stale("waited too long"),
+                () = &mut expired => stale_if_there(plan, expected, &seen).await,
             };
         }
     };
@@ -69,7 +69,7 @@ pub(super) async fn turn(plan: &Plan, expected: Expected, entry: &[u8], deadline
         Ok(Claimed::TooLong) => {
             // Nobody else here is to wait as long for the same.
             attempt.failed(plan.options.aging.stale_if_error.unwrap_or_default());
-            return Turn::Stale("waited too long");
+            return stale_if_there(plan, expected, &seen).await;
         }
         // The source must not depend on the cache: the fill is checked all the same.
         Err(error) => {
@@ -86,6 +86,14 @@ pub(super) async fn turn(plan: &Plan, expected: Expected, entry: &[u8], deadline
             telemetry::renewal_failed(plan.function.name(), &plan.key, &error);
             Turn::Load(Box::new(Renewal { attempt, claim, lead: None }))
         }
+    }
+}
+
+/// For a caller that has waited: the entry may have been invalidated meanwhile.
+async fn stale_if_there(plan: &Plan, expected: Expected, seen: &Prefix) -> Turn {
+    match renewal::is_there(plan, expected, seen).await {
+        Ok(true) => Turn::Stale("waited too long"),
+        Ok(false) | Err(_) => Turn::Again,
     }
 }
 
@@ -132,7 +140,9 @@ async fn claim(plan: &Plan, seen: &Prefix, deadline: Instant) -> Result<Claimed>
 /// Runs the body and stores its value. A body that takes longer than the `load_timeout` is dropped: the old entry answers
 /// for it.
 pub(super) async fn renew<S, T, V, B, F>(
-    task: Task<T::Payload, V, B>,
+    plan: &Plan,
+    codec: &CodecHandle<T::Payload>,
+    (verdict, body): (V, B),
     expected: Expected,
     renewal: Renewal,
     entry: &[u8],
@@ -143,25 +153,32 @@ where
     B: FnOnce() -> F,
     F: Future<Output = T>,
 {
-    let Task { plan, codec, verdict, body } = task;
     let Renewal { attempt, claim, lead } = renewal;
-    let load = kept(claim.as_ref(), async {
+    let mut load = pin!(kept(claim.as_ref(), async {
         match lead {
-            Some(lead) => load_and_store::<S, T, V, B, F>(&plan, &codec, expected, lead, verdict, body).await,
-            None => (load_alone(&plan, "the cache failed", body).await, true),
+            Some(lead) => load_and_store::<S, T, V, B, F>(plan, codec, expected, lead, verdict, body).await,
+            None => (load_alone(plan, "the cache failed", body).await, true),
         }
-    });
+    }));
+    // What was invalidated while the body ran answers nobody. It counts as invalidated if that cannot be told.
+    let seen = envelope::prefix(entry).map(Prefix::from).unwrap_or_default();
+    let is_there = async || renewal::is_there(plan, expected, &seen).await.unwrap_or(false);
     let ended = match plan.options.load_timeout {
-        Some(limit) => clock::within(limit, load).await,
         None => Some(load.await),
+        Some(limit) => match clock::within(limit, load.as_mut()).await {
+            None if is_there().await => None,
+            None => Some(load.await),
+            ended => ended,
+        },
     };
     let (outcome, for_storing) = ended.map_or((None, false), |(outcome, stored)| (Some(outcome), stored));
-    let reason = match &outcome {
-        Some(outcome) if outcome.value().is_some() => None,
-        Some(_) => Some("the body failed"),
+    let succeeded = outcome.as_ref().map(|outcome| outcome.value().is_some());
+    let reason = match succeeded {
         None => Some("the body took too long"),
+        Some(false) if is_there().await => Some("the body failed"),
+        Some(_) => None,
     };
-    if reason.is_none() && !for_storing {
+    if succeeded == Some(true) && !for_storing {
         // In its place there will be nothing, and whoever comes next is not to wait for his turn to renew it.
         let release = pin!(plan.home.store().release(&plan.key, entry));
         let _ = plan.home.in_time(plan.options.timeout, "release", release).await;
@@ -171,7 +188,7 @@ where
         Some(_) => attempt.failed(plan.options.aging.stale_if_error.unwrap_or_default()),
         None => drop(attempt),
     }
-    Renewed { outcome, reason, plan }
+    Renewed { outcome, reason }
 }
 
 /// How a renewal went.
@@ -180,7 +197,6 @@ pub(super) struct Renewed<T> {
     pub(super) outcome: Option<T>,
     /// Why the old entry is to answer instead.
     pub(super) reason: Option<&'static str>,
-    pub(super) plan: Plan,
 }
 
 /// Accounts for an answer that is past its end.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::flow::{Task, load_alone, load_and_store, restore};
 use super::super::outcome::{Outcome, Verdict};
-use super::super::plan::Mode;
+use super::super::plan::{Mode, Plan};
 use super::super::session::{Right, Session, Step};
 use super::behind::Behind;
 use super::ended::{self, Renewed, Turn};
@@ -70,8 +70,10 @@ where
                 }
             }
             Turn::Load(renewal) => {
-                let renewed = Box::pin(ended::renew::<S, T, V, B, F>(task, expected, *renewal, &entry)).await;
-                return settle::<S, T>(renewed, &codec, &entry);
+                let Task { plan, codec, verdict, body } = task;
+                let run = (verdict, body);
+                let renewed = ended::renew::<S, T, V, B, F>(&plan, &codec, run, expected, *renewal, &entry);
+                return settle::<S, T>(Box::pin(renewed).await, &plan, &codec, &entry);
             }
         }
     }
@@ -80,6 +82,7 @@ where
 /// The answer to a call that has renewed an entry, or tried to.
 fn settle<S, T: Outcome<S>>(
     renewed: Renewed<T>,
+    plan: &Plan,
     codec: &crate::codec::CodecHandle<T::Payload>,
     entry: &[u8],
 ) -> T {
@@ -87,7 +90,7 @@ fn settle<S, T: Outcome<S>>(
         (Some(outcome), None) => outcome,
         (outcome, reason) => match restore::<S, T>(codec, entry) {
             Ok(value) => {
-                ended::answered_stale(&renewed.plan, reason.unwrap_or_default());
+                ended::answered_stale(plan, reason.unwrap_or_default());
                 T::from_value(value)
             }
             Err(_) => outcome.expect("an entry that was read can be read again"),

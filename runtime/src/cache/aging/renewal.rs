@@ -20,16 +20,10 @@ pub(super) async fn over(
     seen: &Prefix,
     outer: Option<Recorder>,
 ) -> Result<Option<Lead>> {
-    let store = plan.home.store();
-    let keys: Vec<&Key> = std::iter::once(&plan.key).chain(&plan.stamps).collect();
-    let read = pin!(store.read(&keys, Freshness::Current));
-    let values = plan.home.in_time(plan.options.timeout, "read", read).await?;
-    let states = values[1..].iter().map(|value| StampState::of(value.as_deref()));
-    let declared: Vec<_> = plan.stamps.iter().zip(states).collect();
-    let Finding::Value { others } = judge(values[0].as_deref(), &declared, expected) else { return Ok(None) };
-    if values[0].as_deref().is_none_or(|slot| !slot.starts_with(seen)) || !all_current(plan, &others).await? {
+    if !is_there(plan, expected, seen).await? {
         return Ok(None);
     }
+    let store = plan.home.store();
     // The stamps of an entry that is renewed again and again must live on with it. What the body is about to load is to
     // be invalidated by any change of them from here on.
     let stamps: Vec<&Key> = plan.stamps.iter().collect();
@@ -45,4 +39,20 @@ pub(super) async fn over(
         })
         .collect();
     Ok(current.map(|stamps| Lead::replacing(plan, seen.clone(), stamps, outer)))
+}
+
+/// Whether the slot still has the entry that begins with `seen`, and every stamp vouches for it.
+pub(super) async fn is_there(plan: &Plan, expected: Expected, seen: &Prefix) -> Result<bool> {
+    let store = plan.home.store();
+    let keys: Vec<&Key> = std::iter::once(&plan.key).chain(&plan.stamps).collect();
+    let read = pin!(store.read(&keys, Freshness::Current));
+    let values = plan.home.in_time(plan.options.timeout, "read", read).await?;
+    let states = values[1..].iter().map(|value| StampState::of(value.as_deref()));
+    let declared: Vec<_> = plan.stamps.iter().zip(states).collect();
+    match judge(values[0].as_deref(), &declared, expected) {
+        Finding::Value { others } if values[0].as_deref().is_some_and(|slot| slot.starts_with(seen)) => {
+            all_current(plan, &others).await
+        }
+        _ => Ok(false),
+    }
 }
