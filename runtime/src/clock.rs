@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that may")]
 
 use std::future::Future;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) use tokio::time::Instant;
@@ -16,11 +18,40 @@ pub(crate) fn now() -> Instant {
 pub(crate) fn coarse() -> coarsetime::Instant {
     coarsetime::Instant::now()
 }
+/// By how much the wall clock may be off before it is looked at again: more than a busy machine takes between two reads of
+/// a clock, less than anything that is written in envelopes is meant to tell apart.
+const TOLERANCE_MS: i64 = 1_000;
 
 /// Wall-clock milliseconds since the Unix epoch: what an envelope says about itself, never what decides correctness.
+///
+/// It is the monotonic clock with an offset, so that it follows a paused clock of tokio to the millisecond, and
+/// decisions about what envelopes say can be tested exactly. The offset is corrected whenever the two real clocks have
+/// moved apart, as after a suspension or when somebody sets the time; a paused clock takes no part in that.
 pub(crate) fn wall_ms() -> u64 {
+    static BASE: OnceLock<std::time::Instant> = OnceLock::new();
+    static OFFSET: AtomicI64 = AtomicI64::new(0);
+
+    let real = std::time::Instant::now();
+    let base = *BASE.get_or_init(|| real);
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    let wall = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX / 2);
+    let mut offset = OFFSET.load(Ordering::Relaxed);
+    let right = wall - millis_since(base, real);
+    if (right - offset).abs() > TOLERANCE_MS {
+        offset = right;
+        OFFSET.store(offset, Ordering::Relaxed);
+    }
+    u64::try_from(millis_since(base, now().into_std()) + offset).unwrap_or(0)
+}
+
+/// Rounded down, also where `moment` is earlier: a paused clock may have stopped before `base` was taken.
+fn millis_since(base: std::time::Instant, moment: std::time::Instant) -> i64 {
+    let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX / 2);
+    let since = match moment.checked_duration_since(base) {
+        Some(later) => nanos(later),
+        None => -nanos(base.saturating_duration_since(moment)),
+    };
+    since.div_euclid(1_000_000)
 }
 
 /// Completes `duration` from now.
@@ -44,5 +75,24 @@ pub(crate) async fn within_since<F: Future>(began: Instant, limit: Duration, fut
         Some(deadline) => tokio::time::timeout_at(deadline, future).await.ok(),
         // Further away than time can be told.
         None => Some(future.await),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wall_clock_follows_a_paused_clock_exactly() {
+        let before = wall_ms();
+        let really = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        assert!(before.abs_diff(u64::try_from(really).unwrap()) < 2_000);
+        for step in [1_u64, 999, 86_400_000] {
+            let before = wall_ms();
+            tokio::time::advance(Duration::from_millis(step)).await;
+            assert_eq!(wall_ms() - before, step);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(wall_ms() - before, 86_401_000, "real time does not pass on a paused clock");
     }
 }

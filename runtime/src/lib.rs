@@ -31,7 +31,7 @@ mod store;
 mod telemetry;
 
 pub use cache::explanation;
-pub use cache::{CachedCall, Entry, Function, FunctionStats, must_read_primary, stats};
+pub use cache::{CachedCall, Entry, Function, FunctionStats, Refreshed, must_read_primary, stats};
 pub use connection::{
     BreakerState, BreakerStatus, Connection, EndpointStatus, Health, Secret, ServerHealth, Status,
 };

@@ -108,6 +108,26 @@ pub(crate) fn put_failed(function: &str, key: &Key, error: &Error) {
     tracing::warn!(function, %key, %error, "the value of a write could not be put; the entry is invalidated");
 }
 
+pub(crate) fn refreshed(function: &str, key: &Key) {
+    tracing::debug!(function, %key, "refreshed behind a call");
+}
+
+pub(crate) fn refresh_failed(function: &str, key: &Key, reason: &'static str) {
+    tracing::warn!(function, %key, reason, "refreshing behind a call failed; the old entry answers until it ends");
+}
+
+pub(crate) fn renewal_failed(function: &str, key: &Key, error: &Error) {
+    tracing::warn!(function, %key, %error, "the cache failed while an entry was to be renewed");
+}
+
+pub(crate) fn stale(function: &str, key: &Key, reason: &'static str) {
+    tracing::warn!(function, %key, reason, "an entry past its end answers, because it could not be renewed");
+}
+
+pub(crate) fn slide_failed(function: &str, key: &Key, error: &Error) {
+    tracing::warn!(function, %key, %error, "the entry's life could not be pushed forward");
+}
+
 pub(crate) fn undecodable(function: &str, key: &Key, reason: &dyn std::fmt::Display) {
     tracing::warn!(function, %key, %reason, "the stored entry cannot be read; loading anew");
 }

@@ -8,6 +8,7 @@ mod connection;
 mod explain;
 mod failover;
 mod faults;
+mod fresh;
 mod global;
 mod health;
 mod held;

@@ -21,18 +21,22 @@ pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
     let name = shim::function(krate, &function.signature.ident);
     let home = shim::home(krate, model.using.as_ref());
     let steps = steps(model);
-    let call = call(
-        function,
-        krate,
-        &model.output,
-        [quote!(#plan), codec(model), shim::keeper(krate, &model.output), verdict(model)],
-    );
+    let aging = &model.settings.aging;
+    let entry = match &aging.refresh_after {
+        Some(_) => "call_refreshing",
+        None if aging.is_any() => "call_aging",
+        None => "call",
+    };
+    let parts = [quote!(#plan), codec(model), shim::keeper(krate, &model.output), verdict(model)];
+    let call = call(function, krate, &model.output, entry, parts);
     let body = quote! {
         let mut #plan = #private::Plan::new(#name, #home);
         #plan #(#steps)*;
         #call
     };
-    handle_returning(function, krate, &model.output, body)
+    // Whatever the body does not use would better be borrowed, says the lint; but here nothing may be.
+    let lints = aging.refresh_after.as_ref().map(|_| quote!(, clippy::needless_pass_by_value));
+    handle_returning(function, krate, &model.output, lints.as_ref(), body)
 }
 
 /// What stands in for a function whose attribute is wrong: its callers compile, and only the mistake is reported.
@@ -44,16 +48,17 @@ pub(crate) fn stand_in(
 ) -> TokenStream {
     let private = krate.private();
     let nothing = quote!(#private::missing());
-    let call =
-        call(function, krate, output, [nothing.clone(), nothing.clone(), nothing, quote!(#private::always)]);
-    handle_returning(function, krate, output, quote!(#probes #call))
+    let parts = [nothing.clone(), nothing.clone(), nothing, quote!(#private::always)];
+    let call = call(function, krate, output, "call", parts);
+    handle_returning(function, krate, output, None, quote!(#probes #call))
 }
 
-/// The function with another body, which makes a handle.
+/// The function with another body, which makes a handle. `lints` are those that the body must not be held to.
 fn handle_returning(
     function: &Function,
     krate: &CratePath,
     output: &Output,
+    lints: Option<&TokenStream>,
     body: TokenStream,
 ) -> TokenStream {
     let Function { attributes, visibility, signature, body: old } = function;
@@ -67,17 +72,18 @@ fn handle_returning(
     let body = braces_like(old, body);
     // A trait may declare the function as `async fn`, which the handle refines. In an inherent `impl` nothing is refined.
     quote! {
-        #[allow(refining_impl_trait)]
+        #[allow(refining_impl_trait #lints)]
         #(#attributes)*
         #visibility #fn_token #ident #generics (#inputs) #result #where_clause #body
     }
 }
 
-/// The handle, made from a plan, a codec, a keeper and a verdict.
+/// The handle, made by that function of the runtime from a plan, a codec, a keeper and a verdict.
 fn call(
     function: &Function,
     krate: &CratePath,
     output: &Output,
+    entry: &str,
     [plan, codec, keeper, verdict]: [TokenStream; 4],
 ) -> TokenStream {
     // Reported at the return type: it is what a bound on the value can be unmet by.
@@ -87,7 +93,8 @@ fn call(
     let body = shim::body(output, &function.body);
     let arguments = quote!(#plan, #codec, #keeper, #verdict, async move || -> #ty #body);
     let shape = placed_at(place, quote!(#shape));
-    quote_spanned!(place=> #private::call::<#private::shape::#shape, _, _, _, _, _>(#arguments))
+    let entry = Ident::new(entry, place);
+    quote_spanned!(place=> #private::#entry::<#private::shape::#shape, _, _, _, _, _>(#arguments))
 }
 
 /// The calls that complete the plan.
@@ -158,6 +165,10 @@ fn settings(settings: &Settings, krate: &CratePath) -> Vec<TokenStream> {
         "compress_above",
         settings.compress_above.map(|bytes| Literal::usize_suffixed(bytes as usize).into_token_stream()),
     );
+    let aging = &settings.aging;
+    call("refresh_after", aging.refresh_after.as_ref().map(duration));
+    call("stale_if_error", aging.stale_if_error.as_ref().map(duration));
+    call("sliding", aging.sliding.then(TokenStream::new));
     call("untracked", settings.untracked.then(TokenStream::new));
     calls
 }

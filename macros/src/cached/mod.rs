@@ -1,5 +1,6 @@
 //! `#[cached]`: arguments, then a model, then the shim.
 
+mod aging;
 mod args;
 mod emit;
 mod key;

@@ -4,6 +4,7 @@ use proc_macro2::Span;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Expr, Lifetime, Type, TypeReference};
 
+use super::aging::Aging;
 use super::args::{Args, Codec, Compress};
 use super::key::Key;
 use crate::arguments::value;
@@ -38,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) version: Option<u32>,
     pub(crate) hold_off: Option<Duration>,
     pub(crate) local: Option<OrOff<Duration>>,
+    pub(crate) aging: Aging,
     pub(crate) untracked: bool,
     pub(crate) compress: Option<Compress>,
     pub(crate) compress_above: Option<u32>,
@@ -46,7 +48,7 @@ pub(crate) struct Settings {
 const STORES_NOTHING: &str = "would store nothing; give it a length, or remove `#[cached]`";
 
 impl Model {
-    pub(crate) fn new(args: Args, function: &Function, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn new(mut args: Args, function: &Function, diagnostics: &mut Diagnostics) -> Option<Self> {
         let signature = &function.signature;
         let output = Output::of(signature);
         check_function(function, &output, diagnostics);
@@ -56,6 +58,7 @@ impl Model {
             let message = "`negative_ttl` is for functions that return an `Option`; remove it";
             diagnostics.error(negative_ttl.name.span(), message);
         }
+        let aging = Aging::new(&mut args, signature, &output, diagnostics);
         let misspelt = &args.misspelt;
         if args.ttl.is_none() && args.ttl_from.is_none() && !misspelt.any(&["ttl", "ttl_from"]) {
             diagnostics.error(
@@ -112,6 +115,7 @@ impl Model {
                 diagnostics,
             ),
             local: value(args.local),
+            aging,
             untracked: value(args.track) == Some(Switch::Off),
             compress: value(args.compress),
             compress_above: value(args.compress_above),

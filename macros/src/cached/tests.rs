@@ -79,6 +79,20 @@ fn all_options() {
 }
 
 #[test]
+fn aging() {
+    check(
+        r#"key = "page:{path}", ttl = "1h", refresh_after = "5m", stale_if_error = "1d", skip(pool)"#,
+        "async fn page(pool: Pool, path: String) -> Result<Page, Error> { pool.load(&path).await }",
+        expect_file!["snapshots/refresh_after.rs"],
+    );
+    check(
+        r#"key = "session:{id}", ttl = "30m", sliding = on"#,
+        "async fn session(id: &str) -> Option<Session> { None }",
+        expect_file!["snapshots/sliding.rs"],
+    );
+}
+
+#[test]
 fn crate_path() {
     check(
         r#"key = "x", ttl = "1h", crate = crate::cache, codec = own::Codec<A, B>, cache_if = is_fresh"#,
@@ -223,6 +237,64 @@ fn functions_that_cannot_be_cached() {
         &["put it above `#[cached]`", "remove one"],
     );
     mistakes_on("async fn f() -> u8 { 0 }", "", &["`ttl` is missing"]);
+}
+
+#[test]
+fn what_runs_behind_a_call_borrows_nothing() {
+    let behind = r#"ttl = "1h", refresh_after = "5m", skip_all"#;
+    let refused = |parameters: &str, remedy: &str| {
+        let text =
+            format!("`refresh_after` runs the body behind the call, where nothing borrowed lives: {remedy}");
+        mistakes_on(&format!("async fn f({parameters}) -> u8 {{ 0 }}"), behind, &[&text]);
+    };
+    refused("db: &Db", "take `db` by value, as in `db: Arc<Db>`");
+    refused("name: &str", "take `name` by value, as in `name: String`");
+    refused("ids: &[u64]", "take `ids` by value, as in `ids: Vec<u64>`");
+    refused("&self", "take `self` by value, as in `self: Arc<Self>`");
+    refused("self: &Arc<Self>", "take `self` by value, as in `self: Arc<Self>`");
+    refused("name: Cow<'_, str>", "own all that `name` holds, or borrow it for `'static`");
+    refused("load: impl Fn() -> u8 + 'a", "own all that `load` holds, or borrow it for `'static`");
+    refused("Path(id): Path<&str>", "own all that the parameter holds, or");
+    let fine =
+        |parameters: &str| mistakes_on(&format!("async fn f({parameters}) -> u8 {{ 0 }}"), behind, &[]);
+    fine("self: Arc<Self>, name: &'static str, own: Cow<'static, str>");
+    fine("f: fn(&str) -> &str, g: impl Fn(&str) -> u8, h: Box<dyn for<'a> Visit<'a>>");
+    mistakes_on("async fn f(a: &A, b: &B) -> u8 { 0 }", behind, &["take `a` by value", "take `b` by value"]);
+}
+
+#[test]
+fn options_of_aging_that_contradict() {
+    let of = "async fn f() -> u8 { 0 }";
+    mistakes_on(of, r#"ttl = "5m", refresh_after = "5m""#, &["`refresh_after` must be shorter than `ttl`"]);
+    mistakes_on(of, r#"ttl = "5m", refresh_after = "0s""#, &["`refresh_after` of zero would run the body"]);
+    mistakes_on(of, r#"ttl = TTL, refresh_after = "5m""#, &[]);
+    mistakes_on(
+        of,
+        r#"ttl = "5m", stale_if_error = "1h""#,
+        &[
+            "`stale_if_error` answers for a body that fails, and this one cannot: return a `Result`, or set `load_timeout`",
+        ],
+    );
+    mistakes_on(of, r#"ttl = "5m", stale_if_error = "1h", load_timeout = "1s""#, &[]);
+    mistakes_on(
+        of,
+        r#"ttl = "5m", stale_if_error = "1h", load_timeot = "1s""#,
+        &["did you mean `load_timeout`?"],
+    );
+    let fallible = "async fn f() -> Result<u8, E> { Ok(0) }";
+    mistakes_on(fallible, r#"ttl = "5m", stale_if_error = "1h""#, &[]);
+    mistakes_on(
+        fallible,
+        r#"ttl = "5m", stale_if_error = "0s""#,
+        &["`stale_if_error` of zero would serve nothing"],
+    );
+    mistakes_on(
+        fallible,
+        r#"ttl = "5m", stale_if_error = "1h", sliding = on"#,
+        &["`sliding = on` ends only when nobody asks for it"],
+    );
+    mistakes_on(fallible, r#"ttl = "5m", stale_if_error = "1h", sliding = off"#, &[]);
+    mistakes_on(of, r#"ttl = "5m", sliding = yes"#, &["`sliding` is one of `on`, `off`"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use super::aging::{Foreground, Spawned, read_aging};
 use super::at_hand::all_current;
 use super::decision::{Finding, judge};
 use super::explain::explain;
@@ -210,6 +211,67 @@ where
     }
 }
 
+/// The same for a function with `stale_if_error` or `sliding`.
+pub fn call_aging<S, T, P, V, B, F>(
+    mut plan: Plan,
+    codec: CodecHandle<P>,
+    keeper: Option<Keeper<T::Value>>,
+    verdict: V,
+    body: B,
+) -> impl CachedCall<Output = T, Value = T::Value>
+where
+    T: Outcome<S, Payload = P>,
+    V: FnOnce(&T::Value) -> Verdict,
+    B: FnOnce() -> F,
+    F: Future<Output = T>,
+{
+    if keeper.is_none() {
+        plan.local(None);
+    }
+    Call {
+        state: State::Idle { task: Task { plan, codec, verdict, body } },
+        shape: Shape {
+            restore: restore::<S, T>,
+            payload: T::payload,
+            from_value: T::from_value,
+            keeper,
+            start: read_aging::<S, T, V, B, F, Foreground>,
+        },
+    }
+}
+
+/// The same for a function with `refresh_after`, whose body may run behind the call: it owns all that it uses. `body` does
+/// no work itself.
+pub fn call_refreshing<S, T, P, V, B, F>(
+    mut plan: Plan,
+    codec: CodecHandle<P>,
+    keeper: Option<Keeper<T::Value>>,
+    verdict: V,
+    body: B,
+) -> impl CachedCall<Output = T, Value = T::Value>
+where
+    S: 'static,
+    T: Outcome<S, Payload = P> + Send + 'static,
+    P: 'static,
+    V: FnOnce(&T::Value) -> Verdict + Send + 'static,
+    B: FnOnce() -> F,
+    F: Future<Output = T> + Send + 'static,
+{
+    if keeper.is_none() {
+        plan.local(None);
+    }
+    Call {
+        state: State::Idle { task: Task { plan, codec, verdict, body } },
+        shape: Shape {
+            restore: restore::<S, T>,
+            payload: T::payload,
+            from_value: T::from_value,
+            keeper,
+            start: read_aging::<S, T, V, B, F, Spawned<S, T, F>>,
+        },
+    }
+}
+
 impl<P, V, B, R, F> fmt::Debug for Call<P, V, B, R, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = match &self.state {
@@ -326,7 +388,10 @@ where
         let plan = self.into_plan();
         async move {
             match peek(&plan, &codec).await? {
-                Some(_) => plan.home.store().time_to_live(&plan.key).await,
+                Some(_) => {
+                    let left = plan.home.store().time_to_live(&plan.key).await?;
+                    Ok(left.map(|left| plan.options.aging.left(left)))
+                }
                 None => Ok(None),
             }
         }
@@ -373,5 +438,6 @@ async fn peek<P>(plan: &Plan, codec: &CodecHandle<P>) -> Result<Option<bytes::By
     let Finding::Value { others } = judge(values[0].as_deref(), &declared, expected(plan, codec)) else {
         return Ok(None);
     };
-    Ok(if all_current(plan, &others).await? { values[0].clone() } else { None })
+    let entry = values[0].clone().filter(|entry| !plan.options.aging.has_ended(entry));
+    Ok(if entry.is_some() && all_current(plan, &others).await? { entry } else { None })
 }

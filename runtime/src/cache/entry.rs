@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Function;
-use super::call::{CachedCall, call};
+use super::aging::Aging;
+use super::call::{CachedCall, call, call_aging, call_refreshing};
 use super::explanation::Explanation;
 use super::outcome::{Outcome, Verdict, shape};
 use super::plan::Plan;
@@ -99,6 +100,29 @@ impl<C> Entry<C> {
         self.with(|plan| plan.compress_above(bytes))
     }
 
+    /// How long a load may keep others waiting. See `load_timeout` of [`cached`](macro@crate::cached).
+    pub fn load_timeout(self, limit: Duration) -> Self {
+        self.with(|plan| plan.load_timeout(limit))
+    }
+
+    /// From this age on, the entry answers at once and is renewed behind the call. Given last, for the loader then owns
+    /// what it uses. See `refresh_after` of [`cached`](macro@crate::cached).
+    pub fn refresh_after(self, age: Duration) -> Refreshed<C> {
+        Refreshed(self.with(|plan| plan.refresh_after(age)))
+    }
+
+    /// For how long beyond its end the entry answers if the loader fails or takes longer than the
+    /// [`load_timeout`](Self::load_timeout). See `stale_if_error` of [`cached`](macro@crate::cached). Nothing beside
+    /// [`sliding`](Self::sliding), where there is no end.
+    pub fn stale_if_error(self, grace: Duration) -> Self {
+        self.with(|plan| plan.stale_if_error(grace))
+    }
+
+    /// Each hit lets the entry live for its whole life again. See `sliding` of [`cached`](macro@crate::cached).
+    pub fn sliding(self) -> Self {
+        self.with(Plan::sliding)
+    }
+
     /// Another codec. Default [`MessagePack`].
     pub fn codec<Other>(self) -> Entry<Other> {
         Entry { plan: self.plan, codec: std::marker::PhantomData }
@@ -188,12 +212,76 @@ impl<C> Entry<C> {
         B: AsyncFnOnce() -> T,
         C: Codec<P>,
     {
-        call::<S, T, _, _, _, _>(self.plan, codec::<C, P>(), None, always, || load()).await
+        if self.plan.options.aging == Aging::default() {
+            call::<S, T, _, _, _, _>(self.plan, codec::<C, P>(), None, always, || load()).await
+        } else {
+            Box::pin(call_aging::<S, T, _, _, _, _>(self.plan, codec::<C, P>(), None, always, || load()))
+                .await
+        }
     }
 
     fn with(mut self, change: impl FnOnce(&mut Plan) -> &mut Plan) -> Self {
         change(&mut self.plan);
         self
+    }
+}
+
+/// An [`Entry`] that is renewed behind the calls it answers, made by [`Entry::refresh_after`].
+///
+/// ```
+/// use std::time::Duration;
+/// use keylatch::Keylatch;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let cache = Keylatch::in_memory();
+/// let price = || {
+///     let hour = Duration::from_secs(3600);
+///     cache.entry("price").ttl(hour).refresh_after(hour / 12).get_or_load(async || 42)
+/// };
+/// assert_eq!(price().await, 42);
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "an entry does nothing until it is loaded"]
+pub struct Refreshed<C = MessagePack>(Entry<C>);
+
+impl<C> Refreshed<C> {
+    /// The stored value, or the loader's result, which is then stored. A value that is old enough is answered at once,
+    /// and the loader runs behind the call.
+    ///
+    /// # Cancel safety
+    /// A dropped load passes to one of those who wait for it. One that runs behind goes on.
+    pub async fn get_or_load<T, F>(self, load: impl FnOnce() -> F + Send + 'static) -> T
+    where
+        C: Codec<T>,
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let codec = codec::<C, T>();
+        let load = async move || load().await;
+        call_refreshing::<shape::Plain, T, _, _, _, _>(self.0.plan, codec, None, always, load).await
+    }
+
+    /// The same for a loader that can fail. Errors are not stored; those of a load behind a call are counted and traced,
+    /// and the old value goes on answering until it ends.
+    ///
+    /// # Errors
+    /// The loader's own; never one of the cache.
+    ///
+    /// # Cancel safety
+    /// As [`get_or_load`](Self::get_or_load).
+    pub async fn try_get_or_load<T, E, F>(self, load: impl FnOnce() -> F + Send + 'static) -> Result<T, E>
+    where
+        C: Codec<T>,
+        T: Send + 'static,
+        E: Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let codec = codec::<C, T>();
+        let load = async move || load().await;
+        call_refreshing::<shape::Fallible, Result<T, E>, _, _, _, _>(self.0.plan, codec, None, always, load)
+            .await
     }
 }
 

@@ -85,6 +85,7 @@ where
                 task.body,
             ))
             .await
+            .0
         }
         Right::Alone(reason) => {
             let recorder = Recorder::new(task.plan.home.id());
@@ -98,7 +99,7 @@ where
 }
 
 /// What the body uses is of no interest: nothing is made of it. An outer body must not see it as its own.
-async fn load_alone<T, B, F>(plan: &Plan, reason: &'static str, recorder: Recorder, body: B) -> T
+pub(super) async fn load_alone<T, B, F>(plan: &Plan, reason: &'static str, recorder: Recorder, body: B) -> T
 where
     B: FnOnce() -> F,
     F: Future<Output = T>,
@@ -110,14 +111,15 @@ where
     outcome
 }
 
-async fn load_and_store<S, T, V, B, F>(
+/// Runs the body; tells whether its result was for storing.
+pub(super) async fn load_and_store<S, T, V, B, F>(
     plan: &Plan,
     codec: &CodecHandle<T::Payload>,
     expected: Expected,
     mut lead: Lead,
     verdict: V,
     body: B,
-) -> T
+) -> (T, bool)
 where
     T: Outcome<S>,
     V: FnOnce(&T::Value) -> Verdict,
@@ -137,25 +139,8 @@ where
     let used = recorder.into_used();
     lead.pass_on(&used);
 
-    let Some(value) = outcome.value() else {
-        lead.not_for_storing("the body failed").await;
-        return outcome;
-    };
-    if plan.options.track && used.unaccountable {
-        lead.not_for_storing("made from something that was not cached").await;
-        return outcome;
-    }
-    let verdict = verdict(value);
-    let payload = T::payload(value);
-    let life = plan.life(payload.is_none(), verdict.ttl).filter(|_| verdict.store);
-    let Some(life) = life else {
-        lead.not_for_storing("declined").await;
-        return outcome;
-    };
-    let stamps = lead.dependencies(plan.options.track.then_some(&used));
-    let header = header(expected, life, took, payload.is_none());
-    match encode(codec, header, plan.packing(), &stamps, payload) {
-        Ok(envelope) => {
+    match to_store::<S, T, V>(plan, codec, expected, &lead, &used, took, &outcome, verdict) {
+        Ok(Filling { envelope, life, stamps }) => {
             if life > STAMP_MARGIN {
                 let keys: Vec<_> = stamps.iter().map(|(key, _)| key).collect();
                 // A stamp that dies before its entry is a miss, so a failure here costs no more than that.
@@ -163,14 +148,57 @@ where
                 let _ = plan.home.in_time(plan.options.timeout, "push stamps forward", capture).await;
             }
             lead.store(envelope, life).await;
+            (outcome, true)
         }
+        Err(reason) => {
+            lead.not_for_storing(reason).await;
+            (outcome, false)
+        }
+    }
+}
+
+/// What a load stores.
+struct Filling {
+    envelope: Vec<u8>,
+    life: std::time::Duration,
+    stamps: Vec<(crate::key::Key, crate::store::Stamp)>,
+}
+
+/// The envelope of a value that is to be stored, or why it is not. Apart from the awaits around it, so that no value need be
+/// shared between threads.
+#[expect(clippy::too_many_arguments, reason = "called in one place, and every part comes from another one")]
+fn to_store<S, T, V>(
+    plan: &Plan,
+    codec: &CodecHandle<T::Payload>,
+    expected: Expected,
+    lead: &Lead,
+    used: &super::dependencies::Used,
+    took: std::time::Duration,
+    outcome: &T,
+    verdict: V,
+) -> Result<Filling, &'static str>
+where
+    T: Outcome<S>,
+    V: FnOnce(&T::Value) -> Verdict,
+{
+    let value = outcome.value().ok_or("the body failed")?;
+    if plan.options.track && used.unaccountable {
+        return Err("made from something that was not cached");
+    }
+    let verdict = verdict(value);
+    let payload = T::payload(value);
+    let life = plan.life(payload.is_none(), verdict.ttl).filter(|_| verdict.store).ok_or("declined")?;
+    let stamps = lead.dependencies(plan.options.track.then_some(used));
+    let header = plan.options.aging.written(header(expected, life, took, payload.is_none()));
+    let life = plan.options.aging.kept(life);
+    match encode(codec, header, plan.packing(), &stamps, payload) {
+        Ok(envelope) => Ok(Filling { envelope, life, stamps }),
         Err(error) => {
             plan.function.count_error();
             telemetry::unencodable(plan.function.name(), &plan.key, &error);
-            lead.not_for_storing("could not be encoded").await;
+            Err("could not be encoded")
         }
     }
-    outcome
 }
 
 /// The header of an entry that is written now.

@@ -33,6 +33,9 @@ struct Counters {
     refused: AtomicU64,
     errors: AtomicU64,
     invalidations: AtomicU64,
+    refreshes: AtomicU64,
+    failed_refreshes: AtomicU64,
+    stale: AtomicU64,
 }
 
 /// What happened to the calls of one function in this process since it started, over all `Keylatch` instances.
@@ -59,6 +62,12 @@ pub struct FunctionStats {
     pub errors: u64,
     /// Invalidations of an entry of this function, or by this function.
     pub invalidations: u64,
+    /// Loads behind a call that the entry had answered already (`refresh_after`).
+    pub refreshes: u64,
+    /// Those of them that failed: the old entry goes on answering until it ends.
+    pub failed_refreshes: u64,
+    /// Calls answered by an entry past its end, because its renewal had failed (`stale_if_error`).
+    pub stale: u64,
 }
 
 static FUNCTIONS: Mutex<Vec<&'static Function>> = Mutex::new(Vec::new());
@@ -91,6 +100,9 @@ impl Function {
                 refused: zero(),
                 errors: zero(),
                 invalidations: zero(),
+                refreshes: zero(),
+                failed_refreshes: zero(),
+                stale: zero(),
             },
         }
     }
@@ -117,6 +129,9 @@ impl Function {
             refused: read(&counters.refused),
             errors: read(&counters.errors),
             invalidations: read(&counters.invalidations),
+            refreshes: read(&counters.refreshes),
+            failed_refreshes: read(&counters.failed_refreshes),
+            stale: read(&counters.stale),
         }
     }
 
@@ -160,6 +175,18 @@ impl Function {
 
     pub(crate) fn count_invalidation(&self) {
         add(&self.counters.invalidations, 1);
+    }
+
+    pub(crate) fn count_refresh(&self) {
+        add(&self.counters.refreshes, 1);
+    }
+
+    pub(crate) fn count_failed_refresh(&self) {
+        add(&self.counters.failed_refreshes, 1);
+    }
+
+    pub(crate) fn count_stale(&self) {
+        add(&self.counters.stale, 1);
     }
 }
 

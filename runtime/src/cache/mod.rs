@@ -3,6 +3,7 @@
 //! The way of a call: [`plan`] (what the attribute says) → [`call`] (the handle) → [`flow`] → [`session`] (look up, wait,
 //! claim; decided by [`decision`]) → the body, under a [`recorder`](dependencies) → [`lead`] (the right to store).
 
+mod aging;
 mod at_hand;
 mod call;
 mod decision;
@@ -23,12 +24,13 @@ mod single_flight;
 mod writing;
 
 pub use call::CachedCall;
-pub use entry::Entry;
+pub use entry::{Entry, Refreshed};
 pub use function::{Function, FunctionStats, stats};
 pub use held::must_read_primary;
 pub use outcome::shape;
 
-pub use call::call;
+pub(crate) use aging::{Attempts, Slides};
+pub use call::{call, call_aging, call_refreshing};
 pub use entry::always;
 pub use keeper::Keeper;
 pub(crate) use outcome::Outcome;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::Function;
+use super::aging::Aging;
 use crate::Keylatch;
 use crate::cache::CachedCall;
 use crate::codec::{Compression, DEFAULT_ABOVE, Packing};
@@ -41,6 +42,7 @@ pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
     pub(crate) load_timeout: Option<Duration>,
     pub(crate) hold_off: Option<Duration>,
+    pub(crate) aging: Aging,
     pub(crate) version: u32,
     pub(crate) track: bool,
     pub(crate) local: Local,
@@ -95,6 +97,7 @@ impl Plan {
                 timeout: None,
                 load_timeout: None,
                 hold_off: None,
+                aging: Aging::default(),
                 version: 0,
                 track: true,
                 local: Local::Watched,
@@ -198,6 +201,24 @@ impl Plan {
         self
     }
 
+    /// From which age on an entry is renewed behind the call that it answers.
+    pub fn refresh_after(&mut self, age: Duration) -> &mut Self {
+        self.options.aging.refresh_after = Some(age);
+        self
+    }
+
+    /// How long an entry that cannot be renewed goes on answering beyond its end.
+    pub fn stale_if_error(&mut self, grace: Duration) -> &mut Self {
+        self.options.aging.stale_if_error = Some(grace);
+        self
+    }
+
+    /// Each hit pushes the entry's life forward.
+    pub fn sliding(&mut self) -> &mut Self {
+        self.options.aging.sliding = true;
+        self
+    }
+
     /// Cached functions that the body calls are not recorded.
     pub fn untracked(&mut self) -> &mut Self {
         self.options.track = false;
@@ -228,6 +249,6 @@ impl Plan {
             Negative::For(ttl) => ttl,
             Negative::LikeValues | Negative::Off => Duration::ZERO,
         };
-        self.options.ttl.unwrap_or(STAMP_MARGIN).max(negative) + STAMP_MARGIN
+        self.options.aging.kept(self.options.ttl.unwrap_or(STAMP_MARGIN).max(negative)) + STAMP_MARGIN
     }
 }

@@ -55,19 +55,20 @@ impl Encoded {
         let failed = |error| Error::new(ErrorKind::Encode, "put").because(error);
         let payload = self.bytes.map_err(|error| failed(error.into()))?;
         let Some(life) = self.life else { return Ok(None) };
-        let header = header(self.expected, life, Duration::ZERO, self.absent);
+        let aging = plan.options.aging;
+        let header = aging.written(header(self.expected, life, Duration::ZERO, self.absent));
         let stamps = stamps.iter().map(|(key, stamp)| (key.as_bytes(), *stamp));
         let envelope = encode_packed(header, plan.packing(), stamps, |out| {
             out.extend_from_slice(&payload);
             Ok(())
         });
-        Ok(Some((envelope.map_err(failed)?, life)))
+        Ok(Some((envelope.map_err(failed)?, aging.kept(life))))
     }
 }
 
 /// Stores it, whatever the slot holds, unless that is a hold. Whether it is stored.
 pub(super) async fn put(plan: &Plan, encoded: Encoded) -> Result<bool> {
-    let life = encoded.life.unwrap_or_default();
+    let life = plan.options.aging.kept(encoded.life.unwrap_or_default());
     let Some(stamps) = capture(plan, plan.stamp_life().max(life)).await? else { return Ok(false) };
     let Some((envelope, life)) = encoded.envelope(plan, &stamps)? else { return Ok(false) };
     let began = clock::now();

@@ -253,8 +253,12 @@ impl<'a> Session<'a> {
     }
 
     fn found(&mut self, entry: &[u8], own: Option<StampState>) {
-        self.plan.function.count_hit();
-        telemetry::hit(self.plan.function.name(), &self.plan.key);
+        if self.plan.options.aging.has_ended(entry) {
+            self.miss();
+        } else {
+            self.plan.function.count_hit();
+            telemetry::hit(self.plan.function.name(), &self.plan.key);
+        }
         let Some(outer) = &self.outer else { return };
         self.record_own(outer, own);
         if let Ok(envelope) = Envelope::decode(entry) {

@@ -368,5 +368,9 @@ fn array<const N: usize>(fixed: &[u8; FIXED_LEN], at: usize) -> [u8; N] {
     array
 }
 
+mod times;
+
+pub(crate) use times::Times;
+
 #[cfg(test)]
 mod tests;

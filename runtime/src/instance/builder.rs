@@ -279,6 +279,13 @@ impl Builder {
         self
     }
 
+    /// Breaks the rule that one process renews an entry, so that a test can show it would notice.
+    #[cfg(feature = "test-util")]
+    pub fn without_refresh_claims(mut self) -> Self {
+        self.rules.claim_refreshes = false;
+        self
+    }
+
     /// The `Keylatch`. Does not connect yet: the first command does.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::cache::{Entry, Flights, Function};
+use crate::cache::{Attempts, Entry, Flights, Function, Slides};
 use crate::clock;
 use crate::connection::{Connection, Health};
 use crate::error::{Error, ErrorKind, Result};
@@ -70,6 +70,8 @@ struct Inner {
     /// Independent masters, for locks that need a majority.
     lock_masters: Vec<Connection>,
     flights: Flights,
+    attempts: Attempts,
+    slides: Slides,
     kept: Kept,
     held_locks: HeldLocks,
     /// Whether a shutdown has begun.
@@ -103,11 +105,19 @@ pub(crate) struct Rules {
     pub(crate) reserve: bool,
     /// How much later than it could a value is kept in memory: between the answer and the keeping anything may happen.
     pub(crate) keep_later: Duration,
+    /// Whoever renews an entry claims that first, so that nobody else does.
+    pub(crate) claim_refreshes: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { check_fills: true, keep_invalidations: true, reserve: true, keep_later: Duration::ZERO }
+        Self {
+            check_fills: true,
+            keep_invalidations: true,
+            reserve: true,
+            keep_later: Duration::ZERO,
+            claim_refreshes: true,
+        }
     }
 }
 
@@ -179,6 +189,8 @@ impl Keylatch {
             store,
             local,
             flights: Flights::default(),
+            attempts: Attempts::default(),
+            slides: Slides::default(),
             lock_masters,
             kept,
             held_locks: HeldLocks::default(),
@@ -361,6 +373,14 @@ impl Keylatch {
 
     pub(crate) fn flights(&self) -> &Flights {
         &self.0.flights
+    }
+
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.0.attempts
+    }
+
+    pub(crate) fn slides(&self) -> &Slides {
+        &self.0.slides
     }
 
     /// Whether entries that were written under other servers are misses.

@@ -60,7 +60,8 @@ impl Keylatch {
     pub async fn shutdown(&self, limit: Duration) -> Leftovers {
         let began = clock::now();
         self.close();
-        let idle = || self.flights().count() == 0 && self.held_locks().keys().is_empty();
+        let loads = || self.flights().count() + self.attempts().count();
+        let idle = || loads() == 0 && self.held_locks().keys().is_empty();
         until(limit / 2, idle).await;
         self.held_locks().give_up_all();
         let left = || limit.saturating_sub(clock::now() - began);
@@ -77,7 +78,7 @@ impl Keylatch {
             commands += connection.close(left()).await;
         }
         Leftovers {
-            loads: self.flights().count(),
+            loads: loads(),
             locks: self.held_locks().keys(),
             invalidations: self.kept().count(),
             commands,

@@ -16,6 +16,9 @@ pub(crate) struct KeySpace {
 /// Marks the stamp of an entry, behind the entry's own key.
 const ENTRY_STAMP: &[u8] = b"}#stamp";
 
+/// Marks the claim of whoever renews an entry.
+const ENTRY_REFRESH: &[u8] = b"}#refresh";
+
 const SERVERS: &[u8] = b"#servers";
 
 impl KeySpace {
@@ -74,6 +77,15 @@ pub(crate) fn stamp_of(entry: &Key) -> Key {
     bytes.push(b'{');
     bytes.extend_from_slice(&entry.0);
     bytes.extend_from_slice(ENTRY_STAMP);
+    Key(bytes)
+}
+
+/// `{` entry `}#refresh`: who renews the entry while others read it. In the entry's slot of a cluster, as its stamp.
+pub(crate) fn refresh_of(entry: &Key) -> Key {
+    let mut bytes = KeyBytes::with_capacity(entry.0.len() + 1 + ENTRY_REFRESH.len());
+    bytes.push(b'{');
+    bytes.extend_from_slice(&entry.0);
+    bytes.extend_from_slice(ENTRY_REFRESH);
     Key(bytes)
 }
 

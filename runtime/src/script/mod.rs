@@ -26,6 +26,8 @@ pub(crate) struct Scripts {
     pub(crate) capture: Lua,
     /// Prolongs a key only while it holds exactly what was expected.
     pub(crate) extend: Lua,
+    /// Prolongs a slot only while it begins with what was expected, and only by a worthwhile step.
+    pub(crate) slide: Lua,
     /// Removes a key only while it holds exactly what was expected.
     pub(crate) release: Lua,
 }
@@ -39,6 +41,7 @@ impl Scripts {
             hold: Lua::new(include_str!("hold.lua")),
             capture: Lua::new(include_str!("capture.lua")),
             extend: Lua::new(include_str!("extend.lua")),
+            slide: Lua::new(include_str!("slide.lua")),
             release: Lua::new(include_str!("release.lua")),
         }
     }

@@ -105,6 +105,10 @@ impl Store for AnyStore {
         each!(self.extend(key, expected, life).await)
     }
 
+    async fn slide(&self, slot: &Key, expected: &[u8], life: Duration, step: Duration) -> Result<Guarded> {
+        each!(self.slide(slot, expected, life, step).await)
+    }
+
     async fn release(&self, key: &Key, expected: &[u8]) -> Result<Guarded> {
         each!(self.release(key, expected).await)
     }

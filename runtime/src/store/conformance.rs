@@ -67,6 +67,25 @@ async fn a_lease_is_extended_and_released_by_its_owner(store: &impl Store) {
     assert_eq!(store.release(&slot, lease.as_bytes()).await.unwrap(), Guarded::Refused);
 }
 
+async fn a_slot_slides_while_it_holds_what_was_read(store: &impl Store) {
+    let (slot, step) = (entry("slide"), LIFE / 10);
+    assert_eq!(store.slide(&slot, b"V1", LIFE, step).await.unwrap(), Guarded::Refused, "nothing is there");
+    assert_eq!(store.put(&slot, b"V1 and more", LIFE / 2).await.unwrap(), Guarded::Applied);
+    assert_eq!(store.slide(&slot, b"V2", LIFE, step).await.unwrap(), Guarded::Refused, "another write");
+    assert_eq!(
+        store.slide(&slot, b"V1", LIFE / 2, step).await.unwrap(),
+        Guarded::Refused,
+        "too small a step"
+    );
+    assert!(store.time_to_live(&slot).await.unwrap().unwrap() <= LIFE / 2);
+    assert_eq!(store.slide(&slot, b"V1", LIFE, step).await.unwrap(), Guarded::Applied);
+    assert!(store.time_to_live(&slot).await.unwrap().unwrap() > LIFE / 2);
+    assert_eq!(store.slide(&slot, b"V1", LIFE, step).await.unwrap(), Guarded::Refused, "it was just done");
+    store.invalidate(&[&slot]).await.unwrap();
+    assert_eq!(store.slide(&slot, b"V1", LIFE * 2, step).await.unwrap(), Guarded::Refused);
+    assert_eq!(get(store, &slot).await, None);
+}
+
 async fn a_hold_keeps_everything_out(store: &impl Store) {
     let slot = entry("hold");
     let (lease, _) = claim(store, &slot, None, &[]).await;
@@ -225,6 +244,7 @@ conformance! {
     one_claim_wins,
     a_fill_needs_what_its_loader_saw,
     a_lease_is_extended_and_released_by_its_owner,
+    a_slot_slides_while_it_holds_what_was_read,
     a_hold_keeps_everything_out,
     stamps_are_created_once_and_outlive_their_readers,
     a_pattern_takes_what_matches_and_its_stamps,

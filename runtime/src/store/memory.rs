@@ -241,6 +241,19 @@ impl Store for MemoryStore {
         }))
     }
 
+    async fn slide(&self, slot: &Key, expected: &[u8], life: Duration, step: Duration) -> Result<Guarded> {
+        let _stripe = self.stripe(slot);
+        let now = clock::now();
+        let entry = self.live(&slot.0, now);
+        let Some(entry) = entry.filter(|entry| {
+            entry.value.starts_with(expected) && entry.deadline.saturating_duration_since(now) + step <= life
+        }) else {
+            return Ok(Guarded::Refused);
+        };
+        self.entries.insert(slot.0.clone(), Entry { deadline: now + life, ..entry });
+        Ok(Guarded::Applied)
+    }
+
     async fn release(&self, key: &Key, expected: &[u8]) -> Result<Guarded> {
         let same = |value: Option<&[u8]>| value == Some(expected);
         Ok(self.guarded(key, same, |store| store.delete(key)))

@@ -150,6 +150,15 @@ pub(crate) trait Store: Send + Sync {
         life: Duration,
     ) -> impl Future<Output = Result<Guarded>> + Send;
 
+    /// Lets the slot live for `life` from now, if it still begins with `expected` and would end at least `step` earlier.
+    fn slide(
+        &self,
+        slot: &Key,
+        expected: &[u8],
+        life: Duration,
+        step: Duration,
+    ) -> impl Future<Output = Result<Guarded>> + Send;
+
     /// Removes the key, if it still holds exactly `expected`.
     fn release(&self, key: &Key, expected: &[u8]) -> impl Future<Output = Result<Guarded>> + Send;
 

@@ -172,6 +172,13 @@ impl Store for ShelteredStore {
         self.redis.extend(key, expected, life).await
     }
 
+    async fn slide(&self, slot: &Key, expected: &[u8], life: Duration, step: Duration) -> Result<Guarded> {
+        match self.shelter(&[slot]) {
+            Some(refuge) => refuge.slide(slot, expected, life, step).await,
+            None => self.redis.slide(slot, expected, life, step).await,
+        }
+    }
+
     async fn release(&self, key: &Key, expected: &[u8]) -> Result<Guarded> {
         // A hold may be on both sides.
         if let Some(refuge) = self.refuge()

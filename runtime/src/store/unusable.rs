@@ -74,6 +74,16 @@ impl Store for UnusableStore {
         self.refuse()
     }
 
+    async fn slide(
+        &self,
+        _slot: &Key,
+        _expected: &[u8],
+        _life: Duration,
+        _step: Duration,
+    ) -> Result<Guarded> {
+        self.refuse()
+    }
+
     async fn release(&self, _key: &Key, _expected: &[u8]) -> Result<Guarded> {
         self.refuse()
     }

@@ -296,6 +296,12 @@ impl Store for RedisStore {
         self.guarded("extend", Repeat::Safe, &self.scripts.extend, key, &args).await
     }
 
+    async fn slide(&self, slot: &Key, expected: &[u8], life: Duration, step: Duration) -> Result<Guarded> {
+        let (latest, life) = (millis(life.saturating_sub(step)).to_string(), millis(life).to_string());
+        let args = [&*wire(&self.connection, expected), life.as_bytes(), latest.as_bytes()];
+        self.guarded("slide", Repeat::Safe, &self.scripts.slide, slot, &args).await
+    }
+
     async fn release(&self, key: &Key, expected: &[u8]) -> Result<Guarded> {
         let args = [&*wire(&self.connection, expected)];
         self.guarded("release", Repeat::Never, &self.scripts.release, key, &args).await

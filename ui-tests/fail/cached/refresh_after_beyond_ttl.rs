@@ -1,6 +1,6 @@
 use keylatch::cached;
 
-#[cached(key = "product:{id}", ttl = "1h", refresh_after = "30m")]
+#[cached(key = "product:{id}", ttl = "1h", refresh_after = "90m")]
 async fn product(id: u64) -> u64 {
     id
 }
