@@ -225,7 +225,8 @@ where
     B: FnOnce() -> F,
     F: Future<Output = T>,
 {
-    if keeper.is_none() {
+    // A hit must reach the store to push a life forward.
+    if keeper.is_none() || plan.options.aging.sliding {
         plan.local(None);
     }
     Call {
@@ -257,7 +258,8 @@ where
     B: FnOnce() -> F,
     F: Future<Output = T> + Send + 'static,
 {
-    if keeper.is_none() {
+    // A hit must reach the store to push a life forward.
+    if keeper.is_none() || plan.options.aging.sliding {
         plan.local(None);
     }
     Call {

@@ -68,13 +68,8 @@ impl<T> Keeper<T> {
         // By the writer's clock; the store's own, where it says so, is exact.
         let left = Duration::from_millis(envelope.header.expires_at_ms.saturating_sub(clock::wall_ms()));
         let left = keep.left.map_or(left, |exact| exact.min(left));
-        // One that slides has no end that its envelope would know.
-        let now = clock::wall_ms();
-        let left = match plan.options.aging.in_memory(&envelope.header, now) {
-            Some(limit) if plan.options.aging.sliding => limit,
-            Some(limit) => left.min(limit),
-            None => left,
-        };
+        let renewal = plan.options.aging.in_memory(&envelope.header, clock::wall_ms());
+        let left = renewal.map_or(left, |renewal| renewal.min(left));
         let life = match plan.options.local {
             Local::For(limit) => left.min(limit),
             Local::Watched if keep.watched => left,

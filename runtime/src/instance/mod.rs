@@ -96,6 +96,7 @@ pub(crate) struct Tuning {
 
 /// The safety rules. Broken on purpose by tests, which must then find something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule that holds or is broken")]
 pub(crate) struct Rules {
     /// A fill is refused unless the slot still holds the lease that its loader saw before it began.
     pub(crate) check_fills: bool,

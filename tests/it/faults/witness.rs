@@ -175,9 +175,9 @@ impl Witness {
             set.max(timed(again(limit, async || self.getter.get().await.is_ok())).await.1)
         };
         let (cached, invalidated, locked, commands) = tokio::join!(
-            timed(again(limit, async || self.reader.hits().await)),
-            timed(again(limit, async || self.invalidator.hits().await
-                && value(&self.invalidator, 2).invalidate().await.is_ok())),
+            Box::pin(timed(again(limit, async || self.reader.hits().await))),
+            Box::pin(timed(again(limit, async || self.invalidator.hits().await
+                && value(&self.invalidator, 2).invalidate().await.is_ok()))),
             timed(again(limit, async || self.locker.job().await.is_ok())),
             commands,
         );

@@ -87,17 +87,13 @@ impl Aging {
         }
     }
 
-    /// For how long at most a process may answer from its memory, where a hit is neither renewed nor pushed forward: until
-    /// three quarters of the way to the renewal, and for a tenth of a life that slides.
+    /// For how long at most a process may answer from its memory, where a hit renews nothing: until three quarters of the way
+    /// to the renewal.
     pub(super) fn in_memory(&self, header: &Header, now_ms: u64) -> Option<Duration> {
-        let until = |from: u64, to: u64, part: f64| {
-            let life = Duration::from_millis(to.saturating_sub(from)).mul_f64(part);
-            life.saturating_sub(Duration::from_millis(now_ms.saturating_sub(from)))
-        };
-        let renewal = self.refresh_after.map(|_| until(header.written_at_ms, header.fresh_until_ms, 0.75));
-        let life = Duration::from_millis(header.expires_at_ms.saturating_sub(header.written_at_ms));
-        let slide = self.sliding.then(|| life.mul_f64(0.1));
-        [renewal, slide].into_iter().flatten().min()
+        self.refresh_after?;
+        let way = Duration::from_millis(header.fresh_until_ms.saturating_sub(header.written_at_ms));
+        let gone = Duration::from_millis(now_ms.saturating_sub(header.written_at_ms));
+        Some(way.mul_f64(0.75).saturating_sub(gone))
     }
 
     /// How long an entry outlives its end.
@@ -161,6 +157,7 @@ mod tests {
             expires_at_ms: 11_000,
             load_us: 0,
             absent: false,
+            writer: None,
         };
         let due = |seconds| {
             Aging { refresh_after: Some(secs(seconds)), ..Aging::default() }.written(header).fresh_until_ms

@@ -53,6 +53,7 @@ mod tests {
             expires_at_ms: 6_500,
             load_us: 7,
             absent: false,
+            writer: None,
         };
         let bytes = encode(header, std::iter::empty(), |_| Ok(())).unwrap();
         let times = Times::of(&bytes).unwrap();
