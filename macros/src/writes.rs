@@ -62,6 +62,9 @@ impl Scope<'_> {
         if self.result && placeholder.root == "result" {
             return Some(Ident::new("result", template));
         }
+        if placeholder.each {
+            return self.bindings.element(&placeholder.root).cloned();
+        }
         let mut root = self.bindings.get(&placeholder.root)?.clone();
         if !placeholder.fields.is_empty() {
             root.set_span(root.span().located_at(template));
@@ -100,13 +103,21 @@ fn report_unknown(
     // `format_args!` knows no fields, and `self` would be a second error.
     let readable = template
         .placeholders()
-        .all(|placeholder| placeholder.fields.is_empty() && placeholder.root != "self");
+        .all(|placeholder| placeholder.fields.is_empty() && placeholder.root != "self" && !placeholder.each);
     if readable && unknown.iter().any(similar) {
         diagnostics.probe(probe(&template.literal, scope));
         return;
     }
     for placeholder in unknown {
         let text = placeholder.text();
+        if placeholder.each && scope.bindings.get(&placeholder.root).is_some() {
+            let name = &placeholder.root;
+            let message = format!(
+                "`{text}` stands for the entries of a batch, which the `key` of a `#[cached]` function names; write `{{{name}}}`"
+            );
+            diagnostics.error(template.literal.span(), message);
+            continue;
+        }
         let remedy = did_you_mean(&placeholder.root, names.iter().map(String::as_str))
             .map_or_else(|| scope.bindings.listed(), |similar| format!("did you mean `{similar}`?"));
         diagnostics.error(template.literal.span(), format!("`{text}` names no parameter; {remedy}"));

@@ -29,7 +29,7 @@ mod script;
 mod store;
 mod telemetry;
 
-pub use cache::{CachedCall, Entry, Function, FunctionStats, stats};
+pub use cache::{CachedBatch, CachedCall, Entry, Function, FunctionStats, stats};
 pub use connection::{
     BreakerState, BreakerStatus, Connection, EndpointStatus, Health, Secret, ServerHealth, Status,
 };

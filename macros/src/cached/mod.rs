@@ -1,6 +1,7 @@
 //! `#[cached]`: arguments, then a model, then the shim.
 
 mod args;
+mod batch;
 mod emit;
 mod key;
 mod model;

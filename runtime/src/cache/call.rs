@@ -54,7 +54,7 @@ use crate::store::{Freshness, Guarded, StampState, Store};
     label = "expected a call such as `product(db, id)`",
     note = "put `#[cached(..)]` on the function, or invalidate by `tags` or `patterns`"
 )]
-pub trait CachedCall: Future {
+pub trait CachedCall: Future + Named {
     /// What an entry holds: the `T` of `Result<T, _>`, else the whole result.
     type Value;
 
@@ -128,6 +128,18 @@ pub trait CachedCall: Future {
     /// What the call is made of.
     #[doc(hidden)]
     fn plan(&self) -> &Plan;
+}
+
+/// A handle that names entries.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a call of a `#[cached]` function",
+    label = "expected a call such as `product(db, id)`",
+    note = "put `#[cached(..)]` on the function, or invalidate by `tags` or `patterns`"
+)]
+pub trait Named {
+    /// Adds the entries.
+    #[doc(hidden)]
+    fn invalidated_by(&self, invalidation: &mut Invalidation);
 }
 
 pin_project! {
@@ -227,6 +239,12 @@ impl<P, V, B, R, F> Call<P, V, B, R, F> {
             State::Idle { task } => task.plan,
             State::Running { .. } | State::Starting => unreachable!("{POLLED}"),
         }
+    }
+}
+
+impl<P, V, B, R, F> Named for Call<P, V, B, R, F> {
+    fn invalidated_by(&self, invalidation: &mut Invalidation) {
+        invalidation.entry(&self.task().plan);
     }
 }
 

@@ -3,6 +3,7 @@
 //! The way of a call: [`plan`] (what the attribute says) → [`call`] (the handle) → [`flow`] → [`session`] (look up, wait,
 //! claim; decided by [`decision`]) → the body, under a [`recorder`](dependencies) → [`lead`] (the right to store).
 
+mod batch;
 mod call;
 mod decision;
 mod dependencies;
@@ -15,12 +16,14 @@ mod plan;
 mod session;
 mod single_flight;
 
+pub use batch::CachedBatch;
 pub use call::CachedCall;
 pub use entry::Entry;
 pub use function::{Function, FunctionStats, stats};
 pub use outcome::shape;
 
-pub use call::call;
+pub use batch::{again, batch, collected, entries, once, owned};
+pub use call::{Named, call};
 pub use entry::always;
 pub(crate) use outcome::Outcome;
 pub use outcome::{Life, Verdict, accepts, life, life_by, missing};

@@ -3,6 +3,7 @@
 mod answer;
 mod capture;
 mod identity;
+mod many;
 mod merge;
 mod spread;
 
@@ -12,7 +13,10 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use redis::{Pipeline, Value};
 
-use super::{Claim, ClaimRequest, Freshness, Guarded, Overlap, StampStates, Store, Values, Wake};
+use super::{
+    Claim, ClaimRequest, Freshness, Guarded, Held, ManyClaimed, ManyClaims, Overlap, Replacement,
+    StampStates, Store, Values, Wake,
+};
 use crate::connection::{Connection, Repeat, Request, Route, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{FullPattern, Key, entry_of, stamp_of};
@@ -238,6 +242,22 @@ impl Store for RedisStore {
         let (expected, value) = (wire(&self.connection, expected), wire(&self.connection, value));
         let args = [&*expected, &*value, life.as_bytes()];
         self.guarded("fill", Repeat::Never, &self.scripts.replace, slot, &args).await
+    }
+
+    async fn claim_many(&self, claims: ManyClaims<'_>) -> Result<ManyClaimed> {
+        many::claim(self, claims).await
+    }
+
+    async fn replace_many(&self, replacements: &[Replacement<'_>]) -> Vec<Result<Guarded>> {
+        many::replace(self, replacements).await
+    }
+
+    async fn extend_many(&self, held: &[Held<'_>], life: Duration) -> Vec<Result<Guarded>> {
+        many::extend(self, held, life).await
+    }
+
+    async fn release_many(&self, held: &[Held<'_>]) -> Vec<Result<Guarded>> {
+        many::release(self, held).await
     }
 
     async fn put(&self, slot: &Key, value: &[u8], life: Duration) -> Result<Guarded> {
