@@ -15,6 +15,8 @@ pub(crate) enum Write {
     Literal(String),
     /// A binding, or a field of it; errors about its type are reported at the span of the first identifier.
     Part(Ident, Vec<Member>),
+    /// A variable that is a reference to an element of a binding.
+    Element(Ident),
     /// The name of a type parameter.
     TypeName(Ident),
     Wildcard,
@@ -46,6 +48,9 @@ pub(crate) fn resolve(
         Piece::Placeholder(placeholder) => {
             let span = template.literal.span();
             let root = scope.root(placeholder, span)?;
+            if placeholder.each {
+                return Some(Write::Element(root));
+            }
             Some(Write::Part(
                 root,
                 placeholder.fields.iter().map(|field| at(field, generated_at(span))).collect(),
@@ -153,6 +158,11 @@ pub(crate) fn emit(writes: &[Write], krate: &CratePath) -> TokenStream {
         Write::Part(root, fields) => {
             let private = krate.private_at(root.span());
             let part = quote_spanned!(generated_at(root.span())=> #private::part(#key, &#root #(.#fields)*));
+            quote!(#part;)
+        }
+        Write::Element(element) => {
+            let private = krate.private_at(element.span());
+            let part = quote_spanned!(generated_at(element.span())=> #private::part(#key, #element));
             quote!(#part;)
         }
         Write::TypeName(parameter) => quote!(#key.type_name::<#parameter>();),

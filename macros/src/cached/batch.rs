@@ -5,13 +5,13 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{FnArg, GenericArgument, Pat, PatIdent, PathArguments, Type};
+use syn::{FnArg, GenericArgument, Pat, PatIdent, PathArguments, Type, parse_quote};
 
 use super::args::Args;
 use super::emit::{codec, handle_returning, key, settings, verdict};
 use super::model::Model;
 use crate::diagnostics::Diagnostics;
-use crate::hygiene::{generated_at, local, placed_at};
+use crate::hygiene::{ends, generated_at, local, placed_at};
 use crate::item::Function;
 use crate::signature::{Bindings, Output, argument_of, peel};
 use crate::value::{Calls, Placeholder, Template};
@@ -21,6 +21,8 @@ use crate::{mention, shim, writes};
 pub(crate) struct Batch {
     parameter: Ident,
     collection: Collection,
+    /// The type of an id, or `_` where it has no name.
+    id: Type,
     /// What the body needs beside the ids, anew each time it runs.
     arguments: Vec<Ident>,
     /// The tags that name an element, and so belong to one record.
@@ -77,7 +79,7 @@ impl Batch {
         bindings.get(&placeholder.root)?;
         check_whole(placeholder, args, diagnostics);
         check_receiver(function, diagnostics);
-        let (parameter, collection) = parameter(placeholder, function, template, diagnostics)?;
+        let (parameter, collection, id) = parameter(placeholder, function, template, diagnostics)?;
         let record = record(output, diagnostics)?;
         output.payload = record;
         let arguments = bindings
@@ -87,7 +89,7 @@ impl Batch {
             .collect();
         let tags = args.tags.iter().filter_map(|given| given.value.as_ref()).flatten();
         let tags_of_records = tags.flat_map(each).next().is_some();
-        Some(Self { parameter, collection, arguments, tags_of_records })
+        Some(Self { parameter, collection, id, arguments, tags_of_records })
     }
 }
 
@@ -128,7 +130,7 @@ fn parameter(
     function: &Function,
     template: &Template,
     diagnostics: &mut Diagnostics,
-) -> Option<(Ident, Collection)> {
+) -> Option<(Ident, Collection, Type)> {
     let name = &placeholder.root;
     check_mutable(function, diagnostics);
     let typed = function.signature.inputs.iter().find_map(|input| match input {
@@ -144,8 +146,9 @@ fn parameter(
         diagnostics.error(template.literal.span(), message);
         return None;
     };
-    if let Some(collection) = collection(ty) {
-        return Some((ident, collection));
+    if let Some((collection, id)) = collection(ty) {
+        let named = !matches!(peel(id), Type::ImplTrait(_));
+        return Some((ident, collection, if named { id.clone() } else { parse_quote!(_) }));
     }
     let remedy = match peel(ty) {
         Type::Reference(reference) => match argument_of("Vec", &reference.elem) {
@@ -165,17 +168,20 @@ fn parameter(
     None
 }
 
-fn collection(ty: &Type) -> Option<Collection> {
-    match peel(ty) {
-        Type::Reference(reference) if reference.mutability.is_none() => {
-            matches!(peel(&reference.elem), Type::Slice(_)).then_some(Collection::Slice)
-        }
-        ty if argument_of("Vec", ty).is_some() => Some(Collection::Vec),
-        ty if ["HashSet", "BTreeSet"].iter().any(|name| argument_of(name, ty).is_some()) => {
-            Some(Collection::Set(Box::new(ty.clone())))
-        }
-        _ => None,
+/// The kind, and the type of an element.
+fn collection(ty: &Type) -> Option<(Collection, &Type)> {
+    let ty = peel(ty);
+    if let Type::Reference(reference) = ty {
+        return match peel(&reference.elem) {
+            Type::Slice(slice) if reference.mutability.is_none() => Some((Collection::Slice, &slice.elem)),
+            _ => None,
+        };
     }
+    if let Some(element) = argument_of("Vec", ty) {
+        return Some((Collection::Vec, element));
+    }
+    let element = argument_of("HashSet", ty).or_else(|| argument_of("BTreeSet", ty))?;
+    Some((Collection::Set(Box::new(ty.clone())), element))
 }
 
 /// A binding is made anew for each run of the body, where the signature's `mut` does not reach.
@@ -327,6 +333,11 @@ fn call(function: &Function, model: &Model, batch: &Batch, entries: &Ident) -> T
         let value = quote_spanned!(generated_at(argument.span())=> #private::again(&#argument));
         quote!(let #argument = #value;)
     });
+    // Reported at the collection, which may be keyed by another type.
+    let (first, last) = ends(output.value.to_token_stream());
+    let (path, keyed) = (krate.private_at(first), placed_at(last, quote!(keyed)));
+    let (value, id, record, how) = (&output.value, &batch.id, &output.payload, local("gathering"));
+    let gathering = quote_spanned!(generated_at(first)=> #path::#keyed::<#value, #id, #record>(&#entries));
     let body = shim::body(output, &function.body);
     let run = quote! {
         move |#missing| {
@@ -337,7 +348,9 @@ fn call(function: &Function, model: &Model, batch: &Batch, entries: &Ident) -> T
             })
         }
     };
-    let arguments = quote!(#entries, #codec, #verdict, #run);
+    let arguments = quote!(#entries, #how, #codec, #verdict, #run);
     let shape = placed_at(place, quote!(#shape));
-    quote_spanned!(place=> #private::batch::<#private::shape::#shape, _, _, _, _, _, _>(#arguments))
+    let call =
+        quote_spanned!(place=> #private::batch::<#private::shape::#shape, _, _, _, _, _, _>(#arguments));
+    quote!(let #how = #gathering; #call)
 }

@@ -5,8 +5,8 @@ pub use std::module_path;
 pub use std::option::Option;
 pub use std::time::Duration;
 
+pub use crate::cache::{Again, Named, Records, again, batch, collected, entries, keyed, once, owned};
 pub use crate::cache::{Function, Life, Plan, Verdict, accepts, always, call, life, life_by, missing, shape};
-pub use crate::cache::{Named, again, batch, collected, entries, once, owned};
 pub use crate::codec::codec;
 pub use crate::instance::{global, home};
 pub use crate::invalidation::{Invalidation, When, invalidate};

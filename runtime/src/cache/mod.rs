@@ -22,7 +22,7 @@ pub use entry::Entry;
 pub use function::{Function, FunctionStats, stats};
 pub use outcome::shape;
 
-pub use batch::{again, batch, collected, entries, once, owned};
+pub use batch::{Again, Records, again, batch, collected, entries, keyed, once, owned};
 pub use call::{Named, call};
 pub use entry::always;
 pub(crate) use outcome::Outcome;

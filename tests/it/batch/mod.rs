@@ -7,6 +7,7 @@ mod records;
 mod shapes;
 mod sharing;
 mod torture;
+mod waiting;
 
 use std::collections::HashMap;
 use std::sync::Mutex;

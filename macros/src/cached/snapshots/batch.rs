@@ -29,7 +29,7 @@ fn products(
                     key.literal("product:");
                     ::keylatch::__private::part(key, &shop);
                     key.literal(":");
-                    ::keylatch::__private::part(key, &element);
+                    ::keylatch::__private::part(key, element);
                 })
                 .tag(|key| {
                     key.literal("shop:");
@@ -37,10 +37,15 @@ fn products(
                 })
                 .tag(|key| {
                     key.literal("product:");
-                    ::keylatch::__private::part(key, &element);
+                    ::keylatch::__private::part(key, element);
                 });
         },
     );
+    let gathering = ::keylatch::__private::keyed::<
+        HashMap<u64, Product>,
+        u64,
+        Product,
+    >(&entries);
     ::keylatch::__private::batch::<
         ::keylatch::__private::shape::Fallible,
         _,
@@ -51,6 +56,7 @@ fn products(
         _,
     >(
         entries,
+        gathering,
         ::keylatch::__private::codec::<
             ::keylatch::__private::codecs::MessagePack,
             Product,

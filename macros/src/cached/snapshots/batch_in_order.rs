@@ -30,10 +30,15 @@ impl Service {
                     key.literal("price:");
                     ::keylatch::__private::part(key, &self.tenant);
                     key.literal(":");
-                    ::keylatch::__private::part(key, &element);
+                    ::keylatch::__private::part(key, element);
                 });
             },
         );
+        let gathering = ::keylatch::__private::keyed::<
+            Vec<Option<u64>>,
+            Sku,
+            u64,
+        >(&entries);
         ::keylatch::__private::batch::<
             ::keylatch::__private::shape::Plain,
             _,
@@ -44,6 +49,7 @@ impl Service {
             _,
         >(
             entries,
+            gathering,
             {
                 use ::keylatch::__private::shape::{ViaOther as _, ViaResult as _};
                 (&::keylatch::__private::shape::Probe::<Vec<Option<u64>>>::new()).kind()

@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 
 use super::entries::Entries;
 use super::flow::{Task, peek, read_through, restore};
-use super::outcome::BatchOutcome;
+use super::outcome::{BatchOutcome, Gathering};
 use crate::cache::call::Named;
 use crate::cache::flow::expected;
 use crate::cache::outcome::Verdict;
@@ -104,9 +104,8 @@ pin_project! {
     #[must_use = "a call does nothing until it is awaited"]
     pub(crate) struct Batch<K, P, V, B, M, F> {
         #[pin]
-        state: State<Task<K, P, V, B>, F>,
-        gather: fn(Vec<K>, Vec<Option<P>>, &[usize]) -> M,
-        start: fn(Task<K, P, V, B>) -> F,
+        state: State<Task<K, P, V, B, M>, F>,
+        start: fn(Task<K, P, V, B, M>) -> F,
     }
 }
 
@@ -123,21 +122,21 @@ pin_project! {
 /// The handle of one call.
 pub fn batch<S, K, T, P, V, B, F>(
     entries: Entries<K>,
+    gathering: Gathering<K, T::Value, P>,
     codec: CodecHandle<P>,
     verdict: V,
     body: B,
 ) -> impl CachedBatch<Output = T, Value = T::Value>
 where
     K: Clone + Send,
-    T: BatchOutcome<S, K, Record = P>,
+    T: BatchOutcome<S>,
     V: Fn(&P) -> Verdict,
     B: Fn(Vec<K>) -> F,
     F: Future<Output = T>,
 {
     Batch {
-        state: State::Idle { task: Task { entries, codec, verdict, body } },
-        gather: T::gather,
-        start: read_through::<S, K, T, V, B, F>,
+        state: State::Idle { task: Task { entries, gathering, codec, verdict, body } },
+        start: read_through::<S, K, T, P, V, B, F>,
     }
 }
 
@@ -172,7 +171,7 @@ impl<K, P, V, B, M, F: Future> Future for Batch<K, P, V, B, M, F> {
 const POLLED: &str = "a call is inspected before it is polled";
 
 impl<K, P, V, B, M, F> Batch<K, P, V, B, M, F> {
-    fn task(&self) -> &Task<K, P, V, B> {
+    fn task(&self) -> &Task<K, P, V, B, M> {
         match &self.state {
             State::Idle { task } => task,
             State::Running { .. } | State::Starting => unreachable!("{POLLED}"),
@@ -219,7 +218,7 @@ impl<K: Send, P, V, B, M, F: Future> CachedBatch for Batch<K, P, V, B, M, F> {
     }
 
     fn peek(self) -> impl Future<Output = Result<M>> + Send {
-        let (codec, gather) = (self.task().codec, self.gather);
+        let (codec, gather) = (self.task().codec, self.task().gathering.gather);
         let Entries { plan, ids, items, places } = self.into_entries();
         let expected = expected(&plan, &codec);
         async move {

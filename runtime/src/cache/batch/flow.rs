@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::entries::{Entries, Item};
 use super::leads::{Lead, Leads, Settled};
 use super::look::{Looker, Stamps};
-use super::outcome::{BatchOutcome, NoRecords};
+use super::outcome::{BatchOutcome, Gathering};
 use super::session::{Round, Session};
 use crate::cache::decision::{Expected, Finding};
 use crate::cache::dependencies::{Recorder, Used};
@@ -25,31 +25,32 @@ use crate::telemetry;
 
 /// One call, with everything it needs.
 #[derive(Debug)]
-pub(crate) struct Task<K, P, V, B> {
+pub(crate) struct Task<K, P, V, B, M> {
     pub(super) entries: Entries<K>,
+    pub(super) gathering: Gathering<K, M, P>,
     pub(super) codec: CodecHandle<P>,
     pub(super) verdict: V,
     pub(super) body: B,
 }
 
 /// Answers one call.
-pub(super) async fn read_through<S, K, T, V, B, F>(task: Task<K, T::Record, V, B>) -> T
+pub(super) async fn read_through<S, K, T, P, V, B, F>(task: Task<K, P, V, B, T::Value>) -> T
 where
     K: Clone,
-    T: BatchOutcome<S, K>,
-    V: Fn(&T::Record) -> Verdict,
+    T: BatchOutcome<S>,
+    V: Fn(&P) -> Verdict,
     B: Fn(Vec<K>) -> F,
     F: Future<Output = T>,
 {
     // In parts of its own, of which none that is generic is borrowed while something is awaited: arguments need not be `Sync`.
-    let Task { entries: Entries { plan, ids, items, places }, codec, verdict, body } = task;
+    let Task { entries: Entries { plan, ids, items, places }, gathering, codec, verdict, body } = task;
     let given = |ids: &[K]| -> Vec<K> { places.iter().map(|&place| ids[place].clone()).collect() };
     if plan.mode == Mode::Bypass {
         let body = body(given(&ids));
         return Box::pin(body).await;
     }
     let expected = expected(&plan, &codec);
-    let mut records: Vec<Option<Option<T::Record>>> = items.iter().map(|_| None).collect();
+    let mut records: Vec<Option<Option<P>>> = items.iter().map(|_| None).collect();
     let mut session = Session::new(&plan, &items, expected);
     while !session.is_done() {
         let Round { found, mut leads, alone } = Box::pin(session.round()).await;
@@ -69,7 +70,14 @@ where
         // On the heap, as every load: see the flow of single calls.
         let outcome = Box::pin(run.watch(&mut leads, body(missing.clone()))).await;
         let run = run.end(&session);
-        match outcome.split(&missing) {
+        let value = match outcome.into_value() {
+            Ok(value) => value,
+            Err(outcome) => {
+                leads.not_for_storing("the body failed").await;
+                return outcome;
+            }
+        };
+        match (gathering.split)(value, &missing) {
             Ok(loaded) => {
                 for (item, record) in asked.into_iter().zip(loaded) {
                     records[item] = Some(record);
@@ -81,17 +89,13 @@ where
                 let settled = leads.iter().map(settle).collect();
                 leads.settle(settled).await;
             }
-            Err((outcome, NoRecords::Failed)) => {
-                leads.not_for_storing("the body failed").await;
-                return outcome;
-            }
-            Err((outcome, NoRecords::Mismatched)) => {
+            Err(value) => {
                 telemetry::batch_mismatched(plan.function.name(), missing.len());
                 leads.not_for_storing("as many records as ids were expected").await;
                 // Nobody can tell which record is whose, so the answer is the one that the function gives for the very ids
                 // of this call.
                 if missing.len() == places.len() {
-                    return outcome;
+                    return T::from_value(value);
                 }
                 let again = body(given(&ids));
                 return Box::pin(Recorder::new(plan.home.id()).watch(again)).await;
@@ -99,7 +103,7 @@ where
         }
     }
     drop(session);
-    T::from_value(T::gather(ids, records.into_iter().map(Option::flatten).collect(), &places))
+    T::from_value((gathering.gather)(ids, records.into_iter().map(Option::flatten).collect(), &places))
 }
 
 /// One run of the body, for the records that nobody has.

@@ -15,4 +15,4 @@ mod wait;
 
 pub use call::{CachedBatch, batch};
 pub use entries::{collected, entries, once, owned};
-pub use outcome::again;
+pub use outcome::{Again, Records, again, keyed};

@@ -3,33 +3,29 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 
+use super::entries::Entries;
 use crate::cache::outcome::shape;
 
 /// A collection of records, keyed by the ids that the function is given.
 #[diagnostic::on_unimplemented(
     message = "a batch of ids of the type `{K}` does not return `{Self}`",
     label = "not keyed by `{K}`, or its ids cannot be keys",
-    note = "return `HashMap<{K}, _>` or `BTreeMap<{K}, _>`, or `Vec<Option<_>>` in the order of the ids",
+    note = "return `HashMap<{K}, {P}>` or `BTreeMap<{K}, {P}>`, or `Vec<Option<{P}>>` in the order of the ids",
     note = "ids of a `HashMap` are `Eq + Hash`, those of a `BTreeMap` are `Ord`; records of a `Vec` are `Clone`, for an id may be given twice"
 )]
-pub trait Records<K>: Sized {
-    /// One of them.
-    type Record;
-
+pub trait Records<K, P>: Sized {
     /// The records of `ids`, in their order; the whole if it cannot be told which is whose.
     ///
     /// # Errors
     /// The collection itself.
-    fn split(self, ids: &[K]) -> Result<Vec<Option<Self::Record>>, Self>;
+    fn split(self, ids: &[K]) -> Result<Vec<Option<P>>, Self>;
 
     /// The collection of `records`, which are those of `ids`; `places` tells for each id that was given which of them it is.
-    fn gather(ids: Vec<K>, records: Vec<Option<Self::Record>>, places: &[usize]) -> Self;
+    fn gather(ids: Vec<K>, records: Vec<Option<P>>, places: &[usize]) -> Self;
 }
 
 #[diagnostic::do_not_recommend]
-impl<K: Eq + Hash, V, S: BuildHasher + Default> Records<K> for HashMap<K, V, S> {
-    type Record = V;
-
+impl<K: Eq + Hash, V, S: BuildHasher + Default> Records<K, V> for HashMap<K, V, S> {
     fn split(mut self, ids: &[K]) -> Result<Vec<Option<V>>, Self> {
         Ok(ids.iter().map(|id| self.remove(id)).collect())
     }
@@ -40,9 +36,7 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Records<K> for HashMap<K, V, S> 
 }
 
 #[diagnostic::do_not_recommend]
-impl<K: Ord, V> Records<K> for BTreeMap<K, V> {
-    type Record = V;
-
+impl<K: Ord, V> Records<K, V> for BTreeMap<K, V> {
     fn split(mut self, ids: &[K]) -> Result<Vec<Option<V>>, Self> {
         Ok(ids.iter().map(|id| self.remove(id)).collect())
     }
@@ -53,9 +47,7 @@ impl<K: Ord, V> Records<K> for BTreeMap<K, V> {
 }
 
 #[diagnostic::do_not_recommend]
-impl<K, V: Clone> Records<K> for Vec<Option<V>> {
-    type Record = V;
-
+impl<K, V: Clone> Records<K, V> for Vec<Option<V>> {
     fn split(self, ids: &[K]) -> Result<Self, Self> {
         if self.len() == ids.len() { Ok(self) } else { Err(self) }
     }
@@ -72,46 +64,42 @@ fn present<K, V>(ids: Vec<K>, records: Vec<Option<V>>) -> impl Iterator<Item = (
     ids.into_iter().zip(records).filter_map(|(id, record)| Some((id, record?)))
 }
 
+/// How records are told apart and put together, for code that is compiled once for all collections.
+#[derive(Debug)]
+pub struct Gathering<K, R, P> {
+    pub(super) split: Split<K, R, P>,
+    pub(super) gather: Gather<K, R, P>,
+}
+
+type Split<K, R, P> = fn(R, &[K]) -> Result<Vec<Option<P>>, R>;
+type Gather<K, R, P> = fn(Vec<K>, Vec<Option<P>>, &[usize]) -> R;
+
+/// The way of the collection `R`, which the ids must be the keys of: the one place where that is asked for.
+#[must_use]
+pub fn keyed<R: Records<K, P>, K, P>(_entries: &Entries<K>) -> Gathering<K, R, P> {
+    Gathering { split: R::split, gather: R::gather }
+}
+
 /// A return type of a batch, seen as one of the [shapes](shape).
-pub trait BatchOutcome<Shape, K>: Sized {
+pub trait BatchOutcome<Shape>: Sized {
     /// What the function answers with when all goes well.
     type Value;
-    /// What one entry holds.
-    type Record;
 
-    /// The records of `ids`, in their order.
+    /// What it answers with.
     ///
     /// # Errors
-    /// The whole where there are none to be told apart, and why.
-    fn split(self, ids: &[K]) -> Result<Vec<Option<Self::Record>>, (Self, NoRecords)>;
-
-    /// See [`Records::gather`].
-    fn gather(ids: Vec<K>, records: Vec<Option<Self::Record>>, places: &[usize]) -> Self::Value;
+    /// The outcome itself, if it is an error.
+    fn into_value(self) -> Result<Self::Value, Self>;
 
     /// The function's result from what it answers with.
     fn from_value(value: Self::Value) -> Self;
 }
 
-/// Why an outcome has no records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoRecords {
-    /// It is an error.
-    Failed,
-    /// Their number is not that of the ids.
-    Mismatched,
-}
-
-#[diagnostic::do_not_recommend]
-impl<K, R: Records<K>> BatchOutcome<shape::Plain, K> for R {
+impl<R> BatchOutcome<shape::Plain> for R {
     type Value = R;
-    type Record = R::Record;
 
-    fn split(self, ids: &[K]) -> Result<Vec<Option<R::Record>>, (Self, NoRecords)> {
-        Records::split(self, ids).map_err(|records| (records, NoRecords::Mismatched))
-    }
-
-    fn gather(ids: Vec<K>, records: Vec<Option<R::Record>>, places: &[usize]) -> R {
-        <R as Records<K>>::gather(ids, records, places)
+    fn into_value(self) -> Result<R, Self> {
+        Ok(self)
     }
 
     fn from_value(value: R) -> Self {
@@ -119,20 +107,11 @@ impl<K, R: Records<K>> BatchOutcome<shape::Plain, K> for R {
     }
 }
 
-#[diagnostic::do_not_recommend]
-impl<K, R: Records<K>, E> BatchOutcome<shape::Fallible, K> for Result<R, E> {
+impl<R, E> BatchOutcome<shape::Fallible> for Result<R, E> {
     type Value = R;
-    type Record = R::Record;
 
-    fn split(self, ids: &[K]) -> Result<Vec<Option<R::Record>>, (Self, NoRecords)> {
-        match self {
-            Ok(records) => records.split(ids).map_err(|records| (Ok(records), NoRecords::Mismatched)),
-            Err(error) => Err((Err(error), NoRecords::Failed)),
-        }
-    }
-
-    fn gather(ids: Vec<K>, records: Vec<Option<R::Record>>, places: &[usize]) -> R {
-        R::gather(ids, records, places)
+    fn into_value(self) -> Result<R, Self> {
+        self.map_err(Err)
     }
 
     fn from_value(value: R) -> Self {
