@@ -108,7 +108,8 @@ pub trait CachedCall: Future + Named {
     where
         Self: Sized;
 
-    /// The same for all entries of the function, in constant time.
+    /// The same for all entries of the function, in constant time; where it names its key, for those of every function whose
+    /// key has the same template.
     ///
     /// # Errors
     /// As [`invalidate`](Self::invalidate).

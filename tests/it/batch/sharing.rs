@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use keylatch::{CachedBatch, CachedCall};
+use keylatch::{CachedBatch, CachedCall, cached};
 
-use super::{Db, named, product, products, soon, stores};
+use super::{Db, Failed, MISSING, Product, named, product, products, soon, stores};
 use crate::support::{RedisServer, keylatch, until};
 
 #[tokio::test]
@@ -19,6 +19,41 @@ async fn entries_are_shared_with_the_function_for_one() {
         product(&db, 2).invalidate().await.unwrap();
         assert!(!products(&db, vec![1, 2]).peek().await.unwrap().contains_key(&2));
     }
+}
+
+#[cached(key = "product:{id}", ttl = "1h", tags = ["products", "one:{id}"], skip(db), using = db.keylatch)]
+async fn existing(db: &Db, id: u64) -> Result<Product, Failed> {
+    db.run(&[id]).await;
+    if id < MISSING { Ok(named(id)) } else { Err(Failed) }
+}
+
+/// It shares what exists; an absence is nothing that it could answer with.
+#[tokio::test]
+async fn a_function_that_knows_no_absence_asks_again() {
+    let (_server, stores) = stores();
+    for keylatch in stores {
+        let db = Db::new(keylatch);
+        products(&db, vec![1, MISSING]).await.unwrap();
+        assert_eq!(existing(&db, 1).await, Ok(named(1)));
+        assert_eq!(existing(&db, MISSING).await, Err(Failed));
+        assert_eq!(products(&db, vec![1, MISSING]).await.unwrap().len(), 1);
+        assert_eq!(db.runs(), [vec![1, MISSING], vec![MISSING], vec![MISSING]]);
+    }
+}
+
+#[cached(key = "product:{id}", ttl = "1h", version = 2, tags = ["products", "one:{id}"], skip(db), using = db.keylatch)]
+async fn newer(db: &Db, id: u64) -> Result<Option<Product>, Failed> {
+    db.run(&[id]).await;
+    Ok(Some(named(id)))
+}
+
+#[tokio::test]
+async fn what_does_not_agree_is_not_shared() {
+    let db = Db::new(keylatch::Keylatch::in_memory());
+    products(&db, vec![1]).await.unwrap();
+    newer(&db, 1).await.unwrap();
+    products(&db, vec![1]).await.unwrap();
+    assert_eq!(db.runs(), [vec![1], vec![1], vec![1]]);
 }
 
 #[tokio::test]
