@@ -22,6 +22,21 @@ pub(crate) fn function(krate: &CratePath, name: &Ident) -> TokenStream {
     }
 }
 
+/// The same for a function whose entries belong to a template.
+pub(crate) fn function_of_template(krate: &CratePath, name: &Ident, template: &str) -> TokenStream {
+    let private = krate.private();
+    let name = syn::ext::IdentExt::unraw(name).to_string();
+    quote! {
+        {
+            static FUNCTION: #private::Function = #private::Function::of_template(
+                #private::concat!(#private::module_path!(), "::", #name),
+                #template,
+            );
+            &FUNCTION
+        }
+    }
+}
+
 /// The instance that serves: the global one, or the one that `using` names.
 pub(crate) fn home(krate: &CratePath, using: Option<&Expr>) -> TokenStream {
     let private = krate.private();

@@ -12,7 +12,11 @@ use syn::{
 use crate::diagnostics::{Diagnostics, list};
 
 /// Every name that the parameters bind, `self` first; only these can reach the body.
-pub(crate) struct Bindings(Vec<Ident>);
+pub(crate) struct Bindings {
+    names: Vec<Ident>,
+    /// The parameters of which each element has an entry of its own, and what an element is called.
+    elements: Vec<(String, Ident)>,
+}
 
 impl Bindings {
     pub(crate) fn of(signature: &Signature, diagnostics: &mut Diagnostics) -> Self {
@@ -25,20 +29,30 @@ impl Bindings {
                 FnArg::Typed(typed) => collector.visit_pat(&typed.pat),
             }
         }
-        Self(collector.bindings)
+        Self { names: collector.bindings, elements: Vec::new() }
+    }
+
+    /// Makes `{parameter[]}` known, for each of these as its variable.
+    pub(crate) fn with_elements(self, elements: Vec<(String, Ident)>) -> Self {
+        Self { elements, ..self }
+    }
+
+    /// What stands for an element of that parameter.
+    pub(crate) fn element(&self, parameter: &str) -> Option<&Ident> {
+        self.elements.iter().find(|(name, _)| name == parameter).map(|(_, element)| element)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Ident> {
-        self.0.iter().find(|binding| binding.unraw() == name)
+        self.names.iter().find(|binding| binding.unraw() == name)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Ident> {
-        self.0.iter()
+        self.names.iter()
     }
 
     /// The names as a template spells them.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.0.iter().map(|binding| binding.unraw().to_string()).collect()
+        self.names.iter().map(|binding| binding.unraw().to_string()).collect()
     }
 
     /// The end of an error about an unknown name.
@@ -190,7 +204,7 @@ impl Output {
 }
 
 /// The first type argument of a type whose path ends in `name`.
-fn argument_of<'a>(name: &str, ty: &'a Type) -> Option<&'a Type> {
+pub(crate) fn argument_of<'a>(name: &str, ty: &'a Type) -> Option<&'a Type> {
     let Type::Path(path) = peel(ty) else { return None };
     let last = path.path.segments.last()?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
@@ -202,7 +216,7 @@ fn argument_of<'a>(name: &str, ty: &'a Type) -> Option<&'a Type> {
 }
 
 /// The type within parentheses and invisible groups.
-fn peel(ty: &Type) -> &Type {
+pub(crate) fn peel(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => peel(&group.elem),
         Type::Paren(paren) => peel(&paren.elem),

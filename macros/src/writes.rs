@@ -15,6 +15,8 @@ pub(crate) enum Write {
     Literal(String),
     /// A binding, or a field of it; errors about its type are reported at the span of the first identifier.
     Part(Ident, Vec<Member>),
+    /// A variable that is a reference to an element of a binding.
+    Element(Ident),
     /// The name of a type parameter.
     TypeName(Ident),
     Wildcard,
@@ -46,6 +48,9 @@ pub(crate) fn resolve(
         Piece::Placeholder(placeholder) => {
             let span = template.literal.span();
             let root = scope.root(placeholder, span)?;
+            if placeholder.each {
+                return Some(Write::Element(root));
+            }
             Some(Write::Part(
                 root,
                 placeholder.fields.iter().map(|field| at(field, generated_at(span))).collect(),
@@ -61,6 +66,9 @@ impl Scope<'_> {
     fn root(self, placeholder: &Placeholder, template: Span) -> Option<Ident> {
         if self.result && placeholder.root == "result" {
             return Some(Ident::new("result", template));
+        }
+        if placeholder.each {
+            return self.bindings.element(&placeholder.root).cloned();
         }
         let mut root = self.bindings.get(&placeholder.root)?.clone();
         if !placeholder.fields.is_empty() {
@@ -100,13 +108,21 @@ fn report_unknown(
     // `format_args!` knows no fields, and `self` would be a second error.
     let readable = template
         .placeholders()
-        .all(|placeholder| placeholder.fields.is_empty() && placeholder.root != "self");
+        .all(|placeholder| placeholder.fields.is_empty() && placeholder.root != "self" && !placeholder.each);
     if readable && unknown.iter().any(similar) {
         diagnostics.probe(probe(&template.literal, scope));
         return;
     }
     for placeholder in unknown {
         let text = placeholder.text();
+        if placeholder.each && scope.bindings.get(&placeholder.root).is_some() {
+            let name = &placeholder.root;
+            let message = format!(
+                "`{text}` stands for the entries of a batch, which the `key` of a `#[cached]` function names; write `{{{name}}}`"
+            );
+            diagnostics.error(template.literal.span(), message);
+            continue;
+        }
         let remedy = did_you_mean(&placeholder.root, names.iter().map(String::as_str))
             .map_or_else(|| scope.bindings.listed(), |similar| format!("did you mean `{similar}`?"));
         diagnostics.error(template.literal.span(), format!("`{text}` names no parameter; {remedy}"));
@@ -142,6 +158,11 @@ pub(crate) fn emit(writes: &[Write], krate: &CratePath) -> TokenStream {
         Write::Part(root, fields) => {
             let private = krate.private_at(root.span());
             let part = quote_spanned!(generated_at(root.span())=> #private::part(#key, &#root #(.#fields)*));
+            quote!(#part;)
+        }
+        Write::Element(element) => {
+            let private = krate.private_at(element.span());
+            let part = quote_spanned!(generated_at(element.span())=> #private::part(#key, #element));
             quote!(#part;)
         }
         Write::TypeName(parameter) => quote!(#key.type_name::<#parameter>();),

@@ -31,7 +31,9 @@ mod store;
 mod telemetry;
 
 pub use cache::explanation;
-pub use cache::{CachedCall, Entry, Function, FunctionStats, Refreshed, must_read_primary, stats};
+pub use cache::{
+    CachedBatch, CachedCall, Entry, Function, FunctionStats, Refreshed, must_read_primary, stats,
+};
 pub use connection::{
     BreakerState, BreakerStatus, Connection, EndpointStatus, Health, Secret, ServerHealth, Status,
 };

@@ -88,6 +88,22 @@ pub(crate) fn load_span(function: &str, key: &Key) -> tracing::Span {
     tracing::debug_span!("keylatch.load", function, %key)
 }
 
+pub(crate) fn batch_span(function: &str, missing: usize, asked: usize) -> tracing::Span {
+    tracing::debug_span!("keylatch.load", function, missing, asked)
+}
+
+pub(crate) fn batch_failed(function: &str, records: usize, error: &Error) {
+    tracing::warn!(function, records, %error, "the cache failed; the function answers from its body");
+}
+
+pub(crate) fn batch_mismatched(function: &str, ids: usize) {
+    tracing::warn!(
+        function,
+        ids,
+        "the body returned more or fewer records than it was given ids, so nobody can tell which is whose; none is stored"
+    );
+}
+
 pub(crate) fn stored(function: &str, key: &Key, took: Duration) {
     tracing::debug!(function, %key, ?took, "loaded and stored");
 }

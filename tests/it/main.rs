@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module a promise.
 
 mod auto_traits;
+mod batch;
 mod cache_invalidate;
 mod cached;
 mod compress;

@@ -18,8 +18,15 @@ pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
     let krate = &model.krate;
     let private = krate.private();
     let plan = local("plan");
-    let name = shim::function(krate, &function.signature.ident);
+    let ident = &function.signature.ident;
+    let name = match &model.key {
+        Key::Explicit(_, template) => shim::function_of_template(krate, ident, template),
+        Key::Default(_) => shim::function(krate, ident),
+    };
     let home = shim::home(krate, model.using.as_ref());
+    if let Some(batch) = &model.batch {
+        return super::batch::emit(function, model, batch, &name, &home);
+    }
     let steps = steps(model);
     let aging = &model.settings.aging;
     let entry = match &aging.refresh_after {
@@ -36,7 +43,7 @@ pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
     };
     // Whatever the body does not use would better be borrowed, says the lint; but here nothing may be.
     let lints = aging.refresh_after.as_ref().map(|_| quote!(, clippy::needless_pass_by_value));
-    handle_returning(function, krate, &model.output, lints.as_ref(), body)
+    handle_returning(function, krate, &model.output, &quote!(CachedCall), lints.as_ref(), &body)
 }
 
 /// What stands in for a function whose attribute is wrong: its callers compile, and only the mistake is reported.
@@ -50,16 +57,17 @@ pub(crate) fn stand_in(
     let nothing = quote!(#private::missing());
     let parts = [nothing.clone(), nothing.clone(), nothing, quote!(#private::always)];
     let call = call(function, krate, output, "call", parts);
-    handle_returning(function, krate, output, None, quote!(#probes #call))
+    handle_returning(function, krate, output, &quote!(CachedCall), None, &quote!(#probes #call))
 }
 
 /// The function with another body, which makes a handle. `lints` are those that the body must not be held to.
-fn handle_returning(
+pub(super) fn handle_returning(
     function: &Function,
     krate: &CratePath,
     output: &Output,
+    handle: &TokenStream,
     lints: Option<&TokenStream>,
-    body: TokenStream,
+    body: &TokenStream,
 ) -> TokenStream {
     let Function { attributes, visibility, signature, body: old } = function;
     let syn::Signature { fn_token, ident, generics, inputs, .. } = signature;
@@ -67,9 +75,10 @@ fn handle_returning(
     let (ty, value) = (&output.ty, &output.value);
     // Spans of the user's, so that rustc shows the signature where it speaks of the function.
     let krate = placed_at(output.span, krate.to_token_stream());
+    let handle = placed_at(generated_at(output.span), handle.clone());
     let result =
-        quote_spanned!(generated_at(output.span)=> -> impl #krate::CachedCall<Output = #ty, Value = #value>);
-    let body = braces_like(old, body);
+        quote_spanned!(generated_at(output.span)=> -> impl #krate::#handle<Output = #ty, Value = #value>);
+    let body = braces_like(old, body.clone());
     // A trait may declare the function as `async fn`, which the handle refines. In an inherent `impl` nothing is refined.
     quote! {
         #[allow(refining_impl_trait #lints)]
@@ -115,9 +124,9 @@ fn steps(model: &Model) -> Vec<TokenStream> {
         .collect()
 }
 
-fn key(key: &Key, krate: &CratePath) -> TokenStream {
+pub(super) fn key(key: &Key, krate: &CratePath) -> TokenStream {
     match key {
-        Key::Explicit(key) => {
+        Key::Explicit(key, _) => {
             let write = writes::emit(key, krate);
             quote!(.key(#write))
         }
@@ -131,7 +140,7 @@ fn key(key: &Key, krate: &CratePath) -> TokenStream {
     }
 }
 
-fn settings(settings: &Settings, krate: &CratePath) -> Vec<TokenStream> {
+pub(super) fn settings(settings: &Settings, krate: &CratePath) -> Vec<TokenStream> {
     let private = krate.private();
     let mut calls = Vec::new();
     let mut call = |name: &str, value: Option<TokenStream>| {
@@ -174,7 +183,7 @@ fn settings(settings: &Settings, krate: &CratePath) -> Vec<TokenStream> {
 }
 
 /// The codec, reported at what it cannot store; one of the user's is reported at its name.
-fn codec(model: &Model) -> TokenStream {
+pub(super) fn codec(model: &Model) -> TokenStream {
     let Model { krate, output, .. } = model;
     let private = krate.private();
     let payload = &output.payload;
@@ -201,14 +210,15 @@ fn codec(model: &Model) -> TokenStream {
 }
 
 /// What becomes of a value: whether it is stored, and for how long.
-fn verdict(model: &Model) -> TokenStream {
+pub(super) fn verdict(model: &Model) -> TokenStream {
     let krate = &model.krate;
     let private = krate.private();
     if model.cache_if.is_none() && model.ttl_from.is_none() {
         return quote!(#private::always);
     }
     let value = local("value");
-    let ty = &model.output.value;
+    // Of a batch, each record is asked about.
+    let ty = if model.batch.is_some() { &model.output.payload } else { &model.output.value };
     let store = model.cache_if.as_ref().map_or_else(
         || quote!(true),
         |expr| {

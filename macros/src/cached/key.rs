@@ -15,8 +15,8 @@ use crate::writes::{Scope, Write, resolve};
 
 /// A key that every argument affects, but for those that the user said do not.
 pub(crate) enum Key {
-    /// From the template.
-    Explicit(Vec<Write>),
+    /// From the template, with that template's text.
+    Explicit(Vec<Write>, String),
     /// The function's path and these.
     Default(Vec<Write>),
 }
@@ -59,7 +59,10 @@ impl Key {
             }
         }
         writes.extend(of_generics(signature));
-        Some(if given { Self::Explicit(writes) } else { Self::Default(writes) })
+        Some(match template {
+            Some(template) => Self::Explicit(writes, template.erased()),
+            None => Self::Default(writes),
+        })
     }
 }
 

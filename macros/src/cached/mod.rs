@@ -2,6 +2,7 @@
 
 mod aging;
 mod args;
+mod batch;
 mod emit;
 mod key;
 mod model;

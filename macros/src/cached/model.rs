@@ -6,6 +6,7 @@ use syn::{Attribute, Expr, Lifetime, Type, TypeReference};
 
 use super::aging::Aging;
 use super::args::{Args, Codec, Compress};
+use super::batch::Batch;
 use super::key::Key;
 use crate::arguments::value;
 use crate::crate_path::CratePath;
@@ -27,6 +28,8 @@ pub(crate) struct Model {
     pub(crate) cache_if: Option<Expr>,
     pub(crate) ttl_from: Option<Expr>,
     pub(crate) output: Output,
+    /// Where each element of a parameter has an entry of its own.
+    pub(crate) batch: Option<Batch>,
 }
 
 /// What the runtime has its own default for.
@@ -50,9 +53,14 @@ const STORES_NOTHING: &str = "would store nothing; give it a length, or remove `
 impl Model {
     pub(crate) fn new(mut args: Args, function: &Function, diagnostics: &mut Diagnostics) -> Option<Self> {
         let signature = &function.signature;
-        let output = Output::of(signature);
+        let mut output = Output::of(signature);
         check_function(function, &output, diagnostics);
+        let bindings = Bindings::of(signature, diagnostics);
+        let batch = Batch::new(&args, function, &mut output, &bindings, diagnostics);
+        let elements = super::batch::elements(&args, &bindings);
+        let bindings = bindings.with_elements(elements);
         if let Some(negative_ttl) = &args.negative_ttl
+            && batch.is_none()
             && !output.shape.is_optional()
         {
             let message = "`negative_ttl` is for functions that return an `Option`; remove it";
@@ -75,7 +83,6 @@ impl Model {
             diagnostics.error(above.name.span(), message);
         }
 
-        let bindings = Bindings::of(signature, diagnostics);
         if let (Some(skip), Some(_)) = (&args.skip, &args.skip_all) {
             diagnostics.error(skip.name.span(), "`skip_all` skips these too; keep one of the two");
         }
@@ -131,6 +138,7 @@ impl Model {
             cache_if: value(args.cache_if),
             ttl_from: value(args.ttl_from),
             output,
+            batch,
         })
     }
 }

@@ -102,6 +102,24 @@ fn crate_path() {
 }
 
 #[test]
+fn batch() {
+    check(
+        r#"key = "product:{shop}:{ids[]}", ttl = "1h", tags = ["shop:{shop}", "product:{ids[]}"], skip(db)"#,
+        "async fn products(db: &Db, shop: u64, ids: Vec<u64>) -> Result<HashMap<u64, Product>, Error> { db.load(shop, &ids).await }",
+        expect_file!["snapshots/batch.rs"],
+    );
+}
+
+#[test]
+fn batch_in_order() {
+    check(
+        r#"key = "price:{self.tenant}:{skus[]}", ttl = "1m", negative_ttl = off, cache_if = *result > 0"#,
+        "async fn prices(&self, skus: &[Sku]) -> Vec<Option<u64>> { self.load(skus).await }",
+        expect_file!["snapshots/batch_in_order.rs"],
+    );
+}
+
+#[test]
 fn an_unknown_placeholder_is_left_to_rustc() {
     check(
         r#"key = "user:{uid}:{lang}", ttl = "1h""#,
@@ -194,6 +212,47 @@ fn every_argument_affects_the_key() {
         r#"ttl = "1h", key = "x:{self.id}""#,
         &["`a` does not", "`b` does not"],
     );
+}
+
+#[test]
+fn batches_have_rules_of_their_own() {
+    let on = |item: &str, arguments: &str, expected: &[&str]| {
+        mistakes_on(item, &format!(r#"ttl = "1h", {arguments}"#), expected);
+    };
+    let item = "async fn f(ids: Vec<u64>, shops: Vec<u64>) -> HashMap<u64, P> { todo!() }";
+    on(item, r#"key = "{ids[]}:{shops[]}""#, &["`{ids[]}` and `{shops[]}`: an entry is named by"]);
+    on(item, r#"key = "{ids[]}:{ids}", skip(shops)"#, &["`{ids}` is the whole batch"]);
+    on(item, r#"key = "{ids[]}", skip(shops), tags = ["a:{ids}"]"#, &["write `{ids[]}`"]);
+    on(item, r#"key = "{ids[]}", skip(shops), tags = ["a:{shops[]}"]"#, &["write `{shops}`"]);
+    on(item, r#"key = "{ids[]}", skip(shops), depends_on(g(ids))"#, &["call the other function in the body"]);
+    on(item, r#"key = "{idz[]}", skip(shops, ids)"#, &["`{idz[]}` names no parameter; did you mean `ids`?"]);
+    on(item, r#"key = "{ids.x[]}", skip(shops)"#, &["`[]` goes behind the name of a parameter"]);
+    on(item, r#"skip(shops), tags = ["a:{ids[]}"]"#, &["write `{ids}`"]);
+    let returning = |output: &str| format!("async fn f(ids: &[u64]) -> {output} {{ todo!() }}");
+    let key = r#"key = "{ids[]}""#;
+    for (output, expected) in [
+        ("u64", "a batch returns a `HashMap`"),
+        ("Result<Option<HashMap<u64, P>>, E>", "a batch returns a `HashMap`"),
+        ("Vec<shop::P>", "return `Vec<Option<shop::P>>`"),
+        ("HashMap<u64, Option<P>>", "left out of the map"),
+    ] {
+        on(&returning(output), key, &[expected]);
+    }
+    for (parameters, expected) in [
+        ("ids: u64", "write `ids: Vec<u64>` or `ids: &[u64]`"),
+        ("ids: &Vec<u64>", "write `ids: &[u64]`"),
+        ("(ids, n): (Vec<u64>, ())", "needs a parameter of its own"),
+        ("mut ids: Vec<u64>", "write `let mut ids = ids;`"),
+        ("self, ids: Vec<u64>", "take `&self`"),
+    ] {
+        let skip = match parameters.chars().next() {
+            Some('s') => ", skip(self)",
+            Some('(') => ", skip(n)",
+            _ => "",
+        };
+        let item = format!("async fn f({parameters}) -> HashMap<u64, P> {{ todo!() }}");
+        on(&item, &format!("{key}{skip}"), &[expected]);
+    }
 }
 
 #[test]

@@ -22,11 +22,13 @@ pub(crate) enum Piece {
     Wildcard,
 }
 
-/// `{root.field.0}`
+/// `{root.field.0}`, or `{root[]}`
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Placeholder {
     pub(crate) root: String,
     pub(crate) fields: Vec<Member>,
+    /// Whether it stands for each element of the parameter, one entry each.
+    pub(crate) each: bool,
 }
 
 /// Characters that no encoded argument contains, so they keep two arguments apart.
@@ -40,6 +42,16 @@ impl Template {
             Piece::Placeholder(placeholder) => Some(placeholder),
             Piece::Literal(_) | Piece::Wildcard => None,
         })
+    }
+
+    /// The text with every placeholder erased: what functions whose entries are the same have in common.
+    pub(crate) fn erased(&self) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Literal(text) => text.clone(),
+            Piece::Placeholder(_) => "{}".to_owned(),
+            Piece::Wildcard => "*".to_owned(),
+        };
+        self.pieces.iter().map(piece).collect()
     }
 
     /// Reads a template of the option `option`; only `patterns` have wildcards.
@@ -138,6 +150,14 @@ fn placeholder(text: &str) -> Result<Placeholder, String> {
     if text.contains(':') {
         return Err(format!("`{{{text}}}` has a format; a key writes each type in one way, so leave it out"));
     }
+    if let Some(name) = text.trim().strip_suffix("[]") {
+        let root = Ident::parse_any.parse_str(name).map_err(|_| {
+            format!(
+                "`[]` goes behind the name of a parameter, as in `{{ids[]}}`; `{{{text}}}` has none there"
+            )
+        })?;
+        return Ok(Placeholder { root: root.unraw().to_string(), fields: Vec::new(), each: true });
+    }
     let parser = |input: ParseStream<'_>| {
         let root = input.call(Ident::parse_any)?;
         let mut fields = Vec::new();
@@ -145,7 +165,7 @@ fn placeholder(text: &str) -> Result<Placeholder, String> {
             input.parse::<Token![.]>()?;
             fields.push(input.parse()?);
         }
-        Ok(Placeholder { root: root.unraw().to_string(), fields })
+        Ok(Placeholder { root: root.unraw().to_string(), fields, each: false })
     };
     // `{pair.0.1}` holds a number `0.1` for the lexer, so dots are set apart first.
     parser.parse_str(&text.replace('.', " . ")).map_err(|_| {
@@ -216,7 +236,8 @@ impl Placeholder {
                 Member::Unnamed(index) => text.push_str(&index.index.to_string()),
             }
         }
-        format!("{{{text}}}")
+        let each = if self.each { "[]" } else { "" };
+        format!("{{{text}{each}}}")
     }
 }
 

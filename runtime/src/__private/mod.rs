@@ -5,6 +5,7 @@ pub use std::module_path;
 pub use std::option::Option;
 pub use std::time::Duration;
 
+pub use crate::cache::{Again, Named, Records, again, batch, collected, entries, keyed, once, owned};
 pub use crate::cache::{
     Function, Keeper, Life, Plan, Put, Verdict, accepts, always, call, call_aging, call_refreshing, life,
     life_by, missing, shape, success,

@@ -58,7 +58,7 @@ use crate::store::{Freshness, StampState, Store};
     label = "expected a call such as `product(db, id)`",
     note = "put `#[cached(..)]` on the function, or invalidate by `tags` or `patterns`"
 )]
-pub trait CachedCall: Future {
+pub trait CachedCall: Future + Named {
     /// What an entry holds: the `T` of `Result<T, _>`, else the whole result.
     type Value;
 
@@ -113,7 +113,8 @@ pub trait CachedCall: Future {
     where
         Self: Sized;
 
-    /// The same for all entries of the function, in constant time.
+    /// The same for all entries of the function, in constant time; where it names its key, for those of every function whose
+    /// key has the same template.
     ///
     /// # Errors
     /// As [`invalidate`](Self::invalidate).
@@ -149,6 +150,18 @@ pub trait CachedCall: Future {
     fn encoded(self, value: &Self::Value) -> (Plan, Encoded)
     where
         Self: Sized;
+}
+
+/// A handle that names entries.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a call of a `#[cached]` function",
+    label = "expected a call such as `product(db, id)`",
+    note = "put `#[cached(..)]` on the function, or invalidate by `tags` or `patterns`"
+)]
+pub trait Named {
+    /// Adds the entries.
+    #[doc(hidden)]
+    fn invalidated_by(&self, invalidation: &mut Invalidation);
 }
 
 pin_project! {
@@ -334,6 +347,12 @@ impl<P, V, B, R, F> Call<P, V, B, R, F> {
 
     fn into_plan(self) -> Plan {
         self.into_task().plan
+    }
+}
+
+impl<P, V, B, R, F> Named for Call<P, V, B, R, F> {
+    fn invalidated_by(&self, invalidation: &mut Invalidation) {
+        invalidation.entry(&self.task().plan);
     }
 }
 

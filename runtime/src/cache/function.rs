@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::codec::FingerprintCell;
-use crate::key::Key;
+use crate::key::{Key, KeySpace};
 use crate::telemetry;
 
 /// A cached function as the statistics know it. The macros make one per function; make one yourself to tell the entries
@@ -17,6 +17,8 @@ use crate::telemetry;
 #[derive(Debug)]
 pub struct Function {
     name: &'static str,
+    /// The key's template with its placeholders erased, where the function names one.
+    template: Option<&'static str>,
     listed: AtomicBool,
     pub(crate) fingerprint: FingerprintCell,
     counters: Counters,
@@ -83,11 +85,23 @@ impl Function {
     /// A function by that name, for a `static`.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
+        Self::made(name, None)
+    }
+
+    /// A function whose entries belong to its template: those of all functions of that template go together.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn of_template(name: &'static str, template: &'static str) -> Self {
+        Self::made(name, Some(template))
+    }
+
+    const fn made(name: &'static str, template: Option<&'static str>) -> Self {
         const fn zero() -> AtomicU64 {
             AtomicU64::new(0)
         }
         Self {
             name,
+            template,
             listed: AtomicBool::new(false),
             fingerprint: FingerprintCell::new(),
             counters: Counters {
@@ -111,6 +125,11 @@ impl Function {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The stamp of all its entries. Functions of one template share it, and so can share entries.
+    pub(crate) fn stamp(&self, space: &KeySpace) -> Key {
+        self.template.map_or_else(|| space.function(self.name), |template| space.template(template))
     }
 
     /// What happened so far.

@@ -5,6 +5,7 @@
 
 mod aging;
 mod at_hand;
+mod batch;
 mod call;
 mod decision;
 mod dependencies;
@@ -23,6 +24,7 @@ mod session;
 mod single_flight;
 mod writing;
 
+pub use batch::CachedBatch;
 pub use call::CachedCall;
 pub use entry::{Entry, Refreshed};
 pub use function::{Function, FunctionStats, stats};
@@ -30,7 +32,8 @@ pub use held::must_read_primary;
 pub use outcome::shape;
 
 pub(crate) use aging::{Attempts, Slides};
-pub use call::{call, call_aging, call_refreshing};
+pub use batch::{Again, Records, again, batch, collected, entries, keyed, once, owned};
+pub use call::{Named, call, call_aging, call_refreshing};
 pub use entry::always;
 pub use keeper::Keeper;
 pub(crate) use outcome::Outcome;

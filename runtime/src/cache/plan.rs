@@ -81,7 +81,7 @@ impl Plan {
         let space = home.space();
         let mut stamps = SmallVec::new();
         stamps.push(space.all().clone());
-        stamps.push(space.function(function.name()));
+        stamps.push(function.stamp(space));
         if home.distrusts() {
             stamps.push(space.servers().clone());
         }

@@ -257,7 +257,7 @@ impl Keylatch {
     /// # Errors
     /// As [`invalidate`](Self::invalidate).
     pub async fn invalidate_function(&self, function: &'static Function) -> Result<()> {
-        let stamp = self.space().function(function.name());
+        let stamp = function.stamp(self.space());
         let mut invalidation = Invalidation::new(function, self.clone());
         invalidation.stamp(stamp);
         invalidation.apply().await

@@ -14,7 +14,7 @@ pub(crate) use target::{Target, carry_out};
 
 use std::time::Duration;
 
-use crate::cache::{CachedCall, Function, Plan};
+use crate::cache::{Function, Named, Plan};
 use crate::error::{Error, Result};
 use crate::key::{Key, KeyWriter, Pattern, stamp_of};
 use crate::{Keylatch, telemetry};
@@ -37,9 +37,9 @@ impl Invalidation {
         Self { function, home, targets: Vec::new(), malformed: None, enabled: true }
     }
 
-    /// The entry of a call, in the `Keylatch` that the call uses.
-    pub fn call(&mut self, call: &impl CachedCall) {
-        self.entry(call.plan());
+    /// The entry of a call, or those of a batch, in the `Keylatch` that the call uses.
+    pub fn call(&mut self, call: &impl Named) {
+        call.invalidated_by(self);
     }
 
     /// All entries with a tag.
@@ -59,8 +59,13 @@ impl Invalidation {
     }
 
     pub(crate) fn entry(&mut self, plan: &Plan) {
+        self.record(plan, &plan.key);
+    }
+
+    /// The entry of one record of a batch with that plan.
+    pub(crate) fn record(&mut self, plan: &Plan, key: &Key) {
         plan.function.count_invalidation();
-        self.slot(plan.home.clone(), &plan.key, plan.options.hold_off);
+        self.slot(plan.home.clone(), key, plan.options.hold_off);
     }
 
     pub(crate) fn key(&mut self, key: &Key) {

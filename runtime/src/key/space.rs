@@ -8,6 +8,7 @@ pub(crate) struct KeySpace {
     entry: Box<[u8]>,
     tag: Box<[u8]>,
     function: Box<[u8]>,
+    template: Box<[u8]>,
     lock: Box<[u8]>,
     all: Key,
     servers: Key,
@@ -28,6 +29,7 @@ impl KeySpace {
             entry: prefix(":"),
             tag: prefix("#tag:"),
             function: prefix("#function:"),
+            template: prefix("#template:"),
             lock: prefix("#lock:"),
             all: Key(KeyBytes::from_slice(&prefix("#all"))),
             servers: Key([namespace.as_str().as_bytes(), SERVERS].concat().into()),
@@ -47,6 +49,11 @@ impl KeySpace {
     /// `{namespace}#function:{name}`: the stamp of all entries of a function.
     pub(crate) fn function(&self, name: &str) -> Key {
         render(&self.function, |writer| writer.path(name))
+    }
+
+    /// `{namespace}#template:{template}`: the stamp of all entries of a template.
+    pub(crate) fn template(&self, template: &str) -> Key {
+        render(&self.template, |writer| writer.path(template))
     }
 
     /// `{namespace}#lock:{rendered}`: a lock.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Claim, ClaimRequest, Freshness, Guarded, MemoryStore, Overlap, Reading, ShelteredStore, StampStates,
-    Store, UnusableStore, Values, Wake,
+    Claim, ClaimRequest, Freshness, Guarded, Held, ManyClaimed, ManyClaims, MemoryStore, Overlap, Reading,
+    Replacement, ShelteredStore, StampStates, Store, UnusableStore, Values, Wake,
 };
 use crate::connection::Connection;
 use crate::error::Result;
@@ -95,6 +95,22 @@ impl Store for AnyStore {
 
     async fn replace(&self, slot: &Key, expected: &[u8], value: &[u8], life: Duration) -> Result<Guarded> {
         each!(self.replace(slot, expected, value, life).await)
+    }
+
+    async fn claim_many(&self, claims: ManyClaims<'_>) -> Result<ManyClaimed> {
+        each!(self.claim_many(claims).await)
+    }
+
+    async fn replace_many(&self, replacements: &[Replacement<'_>]) -> Vec<Result<Guarded>> {
+        each!(self.replace_many(replacements).await)
+    }
+
+    async fn extend_many(&self, held: &[Held<'_>], life: Duration) -> Vec<Result<Guarded>> {
+        each!(self.extend_many(held, life).await)
+    }
+
+    async fn release_many(&self, held: &[Held<'_>]) -> Vec<Result<Guarded>> {
+        each!(self.release_many(held).await)
     }
 
     async fn put(&self, slot: &Key, value: &[u8], life: Duration) -> Result<Guarded> {

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::{Claim, ClaimRequest, Freshness, Guarded, Lease, Overlap, Slot, StampState, Store, new_hold};
+use super::{
+    Claim, ClaimRequest, Freshness, Guarded, Held, Lease, ManyClaims, Overlap, Replacement, Slot, SlotClaim,
+    StampState, Store, new_hold,
+};
 use crate::clock;
 use crate::key::{Key, KeySpace, Namespace, Pattern, stamp_of};
 
@@ -84,6 +87,49 @@ async fn a_slot_slides_while_it_holds_what_was_read(store: &impl Store) {
     store.invalidate(&[&slot]).await.unwrap();
     assert_eq!(store.slide(&slot, b"V1", LIFE * 2, step).await.unwrap(), Guarded::Refused);
     assert_eq!(get(store, &slot).await, None);
+}
+
+async fn many_slots_are_claimed_and_filled_one_by_one(store: &impl Store) {
+    let keys: Vec<Key> = (0..600).map(|index| entry(&format!("batch:{index}"))).collect();
+    let tag = space().tag(|writer| writer.path("batch"));
+    let (theirs, _) = claim(store, &keys[0], None, &[]).await;
+    let (mine, _) = claim(store, &keys[1], None, &[]).await;
+    let leases: Vec<Lease> = keys.iter().map(|_| Lease::new()).collect();
+    let over = |index| (index == 1).then(|| mine.as_bytes());
+    let slots: Vec<SlotClaim<'_>> = (0..keys.len())
+        .map(|index| SlotClaim { slot: &keys[index], over: over(index), lease: leases[index] })
+        .collect();
+    let claims = ManyClaims { slots: &slots, lease_life: LIFE, stamps: &[&tag], stamp_life: LIFE };
+    let claimed = store.claim_many(claims).await.unwrap();
+    assert_eq!(claimed.stamps, store.capture(&[&tag], LIFE).await.unwrap());
+    let expected: Vec<bool> = (0..keys.len()).map(|index| index != 0).collect();
+    assert_eq!(claimed.won, expected, "all but the one that somebody else has");
+    assert_eq!(get(store, &keys[0]).await.as_deref(), Some(theirs.as_bytes()));
+
+    store.invalidate(&[&keys[2]]).await.unwrap();
+    let held: Vec<Held<'_>> =
+        keys.iter().zip(&leases).map(|(key, lease)| Held { key, expected: lease.as_bytes() }).collect();
+    let as_expected = |outcomes: Vec<crate::Result<Guarded>>, applied: &dyn Fn(usize) -> bool| {
+        assert_eq!(outcomes.len(), held.len());
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            assert_eq!(outcome.unwrap() == Guarded::Applied, applied(index), "{index}");
+        }
+    };
+    let alive = |index: usize| index != 0 && index != 2;
+    as_expected(store.extend_many(&held, LIFE * 2).await, &alive);
+    let value = [b"V".to_vec(), vec![b'x'; 9_000]].concat();
+    let fills: Vec<Replacement<'_>> = held
+        .iter()
+        .map(|it| Replacement { slot: it.key, expected: it.expected, value: &value, life: LIFE })
+        .collect();
+    as_expected(store.replace_many(&fills).await, &alive);
+    assert_eq!(get(store, &keys[599]).await.as_deref(), Some(&value[..]));
+    assert_eq!(get(store, &keys[2]).await, None, "an invalidation voids the fill of its own key");
+    as_expected(store.release_many(&held).await, &|_| false);
+    let (lease, _) = claim(store, &keys[2], None, &[]).await;
+    let released = store.release_many(&[Held { key: &keys[2], expected: lease.as_bytes() }]).await;
+    assert!(matches!(released[..], [Ok(Guarded::Applied)]));
+    assert_eq!(get(store, &keys[2]).await, None);
 }
 
 async fn a_hold_keeps_everything_out(store: &impl Store) {
@@ -245,6 +291,7 @@ conformance! {
     a_fill_needs_what_its_loader_saw,
     a_lease_is_extended_and_released_by_its_owner,
     a_slot_slides_while_it_holds_what_was_read,
+    many_slots_are_claimed_and_filled_one_by_one,
     a_hold_keeps_everything_out,
     stamps_are_created_once_and_outlive_their_readers,
     a_pattern_takes_what_matches_and_its_stamps,

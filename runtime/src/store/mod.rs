@@ -3,6 +3,7 @@
 mod any;
 #[cfg(any(test, feature = "test-util"))]
 mod conformance;
+mod many;
 mod memory;
 mod redis;
 mod shelter;
@@ -13,6 +14,7 @@ mod wake;
 pub(crate) use any::AnyStore;
 #[cfg(feature = "test-util")]
 pub use conformance::conforms;
+pub(crate) use many::{Held, ManyClaimed, ManyClaims, Replacement, SlotClaim};
 pub(crate) use memory::MemoryStore;
 pub(crate) use redis::RedisStore;
 pub(crate) use shelter::ShelteredStore;
@@ -138,6 +140,33 @@ pub(crate) trait Store: Send + Sync {
         value: &[u8],
         life: Duration,
     ) -> impl Future<Output = Result<Guarded>> + Send;
+
+    /// Claims several slots as [`claim`](Self::claim) does each, the stamps captured once, before any lease is put.
+    fn claim_many(&self, claims: ManyClaims<'_>) -> impl Future<Output = Result<ManyClaimed>> + Send {
+        many::claim(self, claims)
+    }
+
+    /// Does [`replace`](Self::replace) to several slots; what fails for one says nothing of the others.
+    fn replace_many(
+        &self,
+        replacements: &[Replacement<'_>],
+    ) -> impl Future<Output = Vec<Result<Guarded>>> + Send {
+        many::replace(self, replacements)
+    }
+
+    /// Does [`extend`](Self::extend) to several keys.
+    fn extend_many(
+        &self,
+        held: &[Held<'_>],
+        life: Duration,
+    ) -> impl Future<Output = Vec<Result<Guarded>>> + Send {
+        many::extend(self, held, life)
+    }
+
+    /// Does [`release`](Self::release) to several keys.
+    fn release_many(&self, held: &[Held<'_>]) -> impl Future<Output = Vec<Result<Guarded>>> + Send {
+        many::release(self, held)
+    }
 
     /// Puts `value` into the slot for `life`, whatever it holds, unless that is a hold.
     fn put(&self, slot: &Key, value: &[u8], life: Duration) -> impl Future<Output = Result<Guarded>> + Send;

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Claim, ClaimRequest, Freshness, Guarded, MemoryStore, Overlap, Reading, RedisStore, StampStates, Store,
-    Values, Wake,
+    Claim, ClaimRequest, Freshness, Guarded, Held, ManyClaimed, ManyClaims, MemoryStore, Overlap, Reading,
+    RedisStore, Replacement, StampStates, Store, Values, Wake, many,
 };
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
@@ -153,6 +153,37 @@ impl Store for ShelteredStore {
             return Ok(Guarded::Applied);
         }
         self.redis.replace(slot, expected, value, life).await
+    }
+
+    async fn claim_many(&self, claims: ManyClaims<'_>) -> Result<ManyClaimed> {
+        let keys: Vec<&Key> =
+            claims.slots.iter().map(|claim| claim.slot).chain(claims.stamps.iter().copied()).collect();
+        match self.shelter(&keys) {
+            Some(refuge) => refuge.claim_many(claims).await,
+            None => self.readable("claim")?.claim_many(claims).await,
+        }
+    }
+
+    async fn replace_many(&self, replacements: &[Replacement<'_>]) -> Vec<Result<Guarded>> {
+        // Each may be on either side while there is a refuge.
+        match self.refuge() {
+            Some(_) => many::replace(self, replacements).await,
+            None => self.redis.replace_many(replacements).await,
+        }
+    }
+
+    async fn extend_many(&self, held: &[Held<'_>], life: Duration) -> Vec<Result<Guarded>> {
+        match self.refuge() {
+            Some(_) => many::extend(self, held, life).await,
+            None => self.redis.extend_many(held, life).await,
+        }
+    }
+
+    async fn release_many(&self, held: &[Held<'_>]) -> Vec<Result<Guarded>> {
+        match self.refuge() {
+            Some(_) => many::release(self, held).await,
+            None => self.redis.release_many(held).await,
+        }
     }
 
     async fn put(&self, slot: &Key, value: &[u8], life: Duration) -> Result<Guarded> {

@@ -13,7 +13,7 @@ pub(super) fn on(cluster: &Cluster) -> keylatch::Builder {
 }
 
 /// What every entry depends on, besides what is its own.
-const SHARED: [&str; 2] = ["test#all", "test#function:it::failover::entry"];
+const SHARED: [&str; 2] = ["test#all", "test#template:entry:%7B%7D"];
 
 /// The slot of a key, as the servers say.
 pub(super) fn slot_of(cluster: &Cluster, key: &str) -> u16 {

@@ -17,7 +17,7 @@ const MOVED: [&str; 6] = [
     "test:entry:1",
     "test:made:1",
     "test#tag:entry-tag:1",
-    "test#function:it::failover::entry",
+    "test#template:entry:%7B%7D",
     "test#all",
     "test#lock:moved",
 ];

@@ -12,10 +12,11 @@ impl Service {
     > {
         let mut plan = ::other::__private::Plan::new(
             {
-                static FUNCTION: ::other::__private::Function = ::other::__private::Function::new(
+                static FUNCTION: ::other::__private::Function = ::other::__private::Function::of_template(
                     ::other::__private::concat!(
                         ::other::__private::module_path!(), "::", "rate"
                     ),
+                    "rate:{}/{}",
                 );
                 &FUNCTION
             },

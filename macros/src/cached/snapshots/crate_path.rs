@@ -2,10 +2,11 @@
 fn x() -> impl crate::cache::CachedCall<Output = u8, Value = u8> {
     let mut plan = crate::cache::__private::Plan::new(
         {
-            static FUNCTION: crate::cache::__private::Function = crate::cache::__private::Function::new(
+            static FUNCTION: crate::cache::__private::Function = crate::cache::__private::Function::of_template(
                 crate::cache::__private::concat!(
                     crate ::cache::__private::module_path!(), "::", "x"
                 ),
+                "x",
             );
             &FUNCTION
         },

@@ -7,10 +7,11 @@ pub fn product(
 ) -> impl ::keylatch::CachedCall<Output = Result<Product, Error>, Value = Product> {
     let mut plan = ::keylatch::__private::Plan::new(
         {
-            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
                 ::keylatch::__private::concat!(
                     ::keylatch::__private::module_path!(), "::", "product"
                 ),
+                "product:{}:{}",
             );
             &FUNCTION
         },

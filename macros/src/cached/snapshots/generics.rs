@@ -8,10 +8,11 @@ where
 {
     let mut plan = ::keylatch::__private::Plan::new(
         {
-            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
                 ::keylatch::__private::concat!(
                     ::keylatch::__private::module_path!(), "::", "get"
                 ),
+                "{}",
             );
             &FUNCTION
         },

@@ -9,10 +9,11 @@ impl Service {
     {
         let mut plan = ::keylatch::__private::Plan::new(
             {
-                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
                     ::keylatch::__private::concat!(
                         ::keylatch::__private::module_path!(), "::", "price"
                     ),
+                    "price:{}:{}:{}",
                 );
                 &FUNCTION
             },

@@ -4,10 +4,11 @@ fn user(
 ) -> impl ::keylatch::CachedCall<Output = Option<User>, Value = Option<User>> {
     let mut plan = ::keylatch::__private::Plan::new(
         {
-            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
                 ::keylatch::__private::concat!(
                     ::keylatch::__private::module_path!(), "::", "user"
                 ),
+                "user:{}",
             );
             &FUNCTION
         },

@@ -5,10 +5,11 @@ fn page(
 ) -> impl ::keylatch::CachedCall<Output = Result<Page, Error>, Value = Page> {
     let mut plan = ::keylatch::__private::Plan::new(
         {
-            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
                 ::keylatch::__private::concat!(
                     ::keylatch::__private::module_path!(), "::", "page"
                 ),
+                "page:{}",
             );
             &FUNCTION
         },

@@ -4,10 +4,11 @@ fn session(
 ) -> impl ::keylatch::CachedCall<Output = Option<Session>, Value = Option<Session>> {
     let mut plan = ::keylatch::__private::Plan::new(
         {
-            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
                 ::keylatch::__private::concat!(
                     ::keylatch::__private::module_path!(), "::", "session"
                 ),
+                "session:{}",
             );
             &FUNCTION
         },

@@ -20,6 +20,8 @@ use crate::store::{Freshness, Reading, Values};
 
 /// Callers that travel together at most.
 const MOST_CALLERS: usize = 256;
+/// Keys of one caller above which it is sent alone.
+const MOST_KEYS: usize = 32;
 /// Bytes that one merged reply should not exceed, judged by the replies before it.
 const BYTES_OF_A_REPLY: usize = 256 << 10;
 /// Bytes for one caller above which nothing is gained by merging (measured: 10 KB breaks even).
@@ -91,6 +93,11 @@ impl Merger {
     /// task of their own.
     pub(super) async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Reading> {
         let asked = Asked::of(freshness);
+        if keys.len() > MOST_KEYS {
+            // A batch of its own: not merged, and not what a caller typically gets.
+            let (values, via) = spread::read(&self.0.connection, asked.server, asked.watched, keys).await?;
+            return Ok(Reading { values: values.into_iter().collect(), via, left: None });
+        }
         if !self.0.merges || self.0.typical.load(Ordering::Relaxed) > LARGE {
             return self.0.read_alone(asked, keys).await;
         }

@@ -3,6 +3,7 @@
 mod answer;
 mod capture;
 mod identity;
+mod many;
 mod merge;
 mod spread;
 
@@ -14,7 +15,8 @@ use futures_util::future::try_join_all;
 use redis::{Pipeline, Value};
 
 use super::{
-    Claim, ClaimRequest, Freshness, Guarded, Overlap, Reading, StampStates, Store, Values, Wake, Wakeups,
+    Claim, ClaimRequest, Freshness, Guarded, Held, ManyClaimed, ManyClaims, Overlap, Reading, Replacement,
+    StampStates, Store, Values, Wake, Wakeups,
 };
 use crate::connection::{Connection, Repeat, Request, Route, Server};
 use crate::error::{Error, ErrorKind, Result};
@@ -274,6 +276,24 @@ impl Store for RedisStore {
         let slots = [slot];
         let _changed = self.changes(&slots);
         self.guarded("fill", Repeat::Never, &self.scripts.replace, slot, &args).await
+    }
+
+    async fn claim_many(&self, claims: ManyClaims<'_>) -> Result<ManyClaimed> {
+        many::claim(self, claims).await
+    }
+
+    async fn replace_many(&self, replacements: &[Replacement<'_>]) -> Vec<Result<Guarded>> {
+        let slots: Vec<&Key> = replacements.iter().map(|replacement| replacement.slot).collect();
+        let _changed = self.changes(&slots);
+        many::replace(self, replacements).await
+    }
+
+    async fn extend_many(&self, held: &[Held<'_>], life: Duration) -> Vec<Result<Guarded>> {
+        many::extend(self, held, life).await
+    }
+
+    async fn release_many(&self, held: &[Held<'_>]) -> Vec<Result<Guarded>> {
+        many::release(self, held).await
     }
 
     async fn put(&self, slot: &Key, value: &[u8], life: Duration) -> Result<Guarded> {

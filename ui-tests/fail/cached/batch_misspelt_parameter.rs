@@ -1,0 +1,10 @@
+use std::collections::HashMap;
+
+use keylatch::cached;
+
+#[cached(key = "product:{idz[]}", ttl = "1h", skip(ids))]
+async fn products(ids: Vec<u64>) -> HashMap<u64, u64> {
+    ids.into_iter().map(|id| (id, id)).collect()
+}
+
+fn main() {}
