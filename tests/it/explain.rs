@@ -151,7 +151,7 @@ async fn whatever_killed_it_is_named() {
         let db = Db::on(cache);
         let ways: [(&str, StampKind, &str); 4] = [
             ("tag", StampKind::Tag, "told:5"),
-            ("function", StampKind::Function, "told"),
+            ("function", StampKind::Function, "told:%7B%7D"),
             ("everything", StampKind::Everything, "#all"),
             ("entry", StampKind::Entry, "told:5}#stamp"),
         ];

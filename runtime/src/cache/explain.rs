@@ -229,7 +229,9 @@ fn kind(name: &Key) -> StampKind {
         _ if name.ends_with("}#stamp") => StampKind::Entry,
         Some((_, "all")) => StampKind::Everything,
         Some((_, "servers")) => StampKind::Servers,
-        Some((_, rest)) if rest.starts_with("function:") => StampKind::Function,
+        Some((_, rest)) if rest.starts_with("function:") || rest.starts_with("template:") => {
+            StampKind::Function
+        }
         _ => StampKind::Tag,
     }
 }

@@ -157,7 +157,7 @@ pub struct StampFacts {
 pub enum StampKind {
     /// All entries of the namespace.
     Everything,
-    /// All entries of a function.
+    /// All entries of a function, or of all functions of one key template.
     Function,
     /// All entries with a tag.
     Tag,

@@ -1,8 +1,10 @@
-//! Over a connection that tells of changes, silence must mean that nothing has changed. A connection that is idle is asked
-//! once a second; if no answer comes, or if nobody listens any more, everything at hand is given up.
+//! Over a connection that tells of changes, silence must mean that nothing has changed. Each is asked once a second whether it
+//! still does; if no answer comes, or if nobody listens any more, everything at hand is given up.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use redis::Value;
 
 use super::endpoint::PATIENCE;
 use super::link::{Link, Live};
@@ -10,8 +12,8 @@ use crate::clock;
 use crate::store::Wakeups;
 use crate::telemetry;
 
-/// How long a connection may be silent before it is asked.
-const IDLE: Duration = Duration::from_secs(1);
+/// How long a connection is trusted.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Keeps watch over a connection, in a task beside the one that drives it, until it is given up.
 pub(super) fn keep(live: &Arc<Live>, link: Link, wakeups: Wakeups, address: String) {
@@ -32,21 +34,36 @@ impl Drop for Listening {
 }
 
 async fn vigil(live: Weak<Live>, listening: Listening, wakeups: Wakeups, address: String) {
-    let mut answered = None;
     loop {
-        clock::sleep(IDLE).await;
+        clock::sleep(INTERVAL).await;
         let Some(live) = live.upgrade().filter(|_| listening.link.has(listening.generation)) else { return };
-        let now = Some(live.traffic.answered());
-        if answered == now && !is_answered(&live).await {
+        if !tells(&live).await {
             telemetry::silent(&address);
             wakeups.all_changed();
         }
-        answered = now;
     }
 }
 
-async fn is_answered(live: &Live) -> bool {
-    let (ping, mut connection) = (redis::cmd("PING"), live.connection());
-    let answer = connection.send_packed_command(&ping);
-    matches!(clock::within(PATIENCE, answer).await, Some(Ok(_)))
+/// Whether the server answers, and still tells of changes: a proxy may have another one behind it by now.
+async fn tells(live: &Live) -> bool {
+    let mut connection = live.connection();
+    let mut ask = redis::cmd("CLIENT");
+    ask.arg("TRACKINGINFO");
+    match clock::within(PATIENCE, connection.send_packed_command(&ask)).await {
+        Some(Ok(answer)) => !is_off(&answer),
+        // One that does not know the question has answered all the same.
+        Some(Err(error)) => error.code().is_some(),
+        None => false,
+    }
+}
+
+/// The flags are `on` and others, or `off`.
+fn is_off(answer: &Value) -> bool {
+    match answer {
+        Value::Map(fields) => fields.iter().any(|(_, value)| is_off(value)),
+        Value::Array(values) | Value::Set(values) => values.iter().any(is_off),
+        Value::BulkString(text) => text == b"off",
+        Value::SimpleString(text) => text == "off",
+        _ => false,
+    }
 }
