@@ -6,6 +6,7 @@ use syn::Expr;
 
 use crate::crate_path::CratePath;
 use crate::hygiene::{ends, generated_at, local};
+use crate::mention;
 use crate::signature::Output;
 
 /// A block whose value tells the runtime which function this is: one static for each, whatever its type parameters.
@@ -70,11 +71,18 @@ pub(crate) fn kind(krate: &CratePath, output: &Output) -> Option<TokenStream> {
     })
 }
 
-/// How values are kept in the memory of the process, if their type allows it: it is asked where the function is.
-pub(crate) fn keeper(krate: &CratePath, output: &Output) -> TokenStream {
+/// How values are kept in the memory of the process, if their type allows it: it is asked where the function is. A type that
+/// is generic over the function's parameters is not asked: whether it lives for ever is no question that has an answer there.
+pub(crate) fn keeper(krate: &CratePath, signature: &syn::Signature, output: &Output) -> TokenStream {
     let place = output.span;
     let private = krate.private_at(place);
     let value = &output.value;
+    let mut parameters = signature.generics.type_params();
+    if parameters
+        .any(|parameter| mention::find(value.to_token_stream(), &parameter.ident.to_string()).is_some())
+    {
+        return quote!(#private::Option::None);
+    }
     quote_spanned! {generated_at(place)=>
         {
             use #private::shape::{ViaClone as _, ViaNothing as _};

@@ -34,7 +34,11 @@ pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
         None if aging.is_any() => "call_aging",
         None => "call",
     };
-    let parts = [quote!(#plan), codec(model), shim::keeper(krate, &model.output), verdict(model)];
+    let keeper = match &model.settings.local {
+        Some(OrOff::Off) => quote!(#private::Option::None),
+        _ => shim::keeper(krate, &function.signature, &model.output),
+    };
+    let parts = [quote!(#plan), codec(model), keeper, verdict(model)];
     let call = call(function, krate, &model.output, entry, parts);
     let body = quote! {
         let mut #plan = #private::Plan::new(#name, #home);

@@ -38,10 +38,7 @@ where
             ::keylatch::__private::codecs::MessagePack,
             [T; N],
         >(),
-        {
-            use ::keylatch::__private::shape::{ViaClone as _, ViaNothing as _};
-            (&::keylatch::__private::shape::Probe::<[T; N]>::new()).keeper()
-        },
+        ::keylatch::__private::Option::None,
         ::keylatch::__private::always,
         async move || -> Result<[T; N], &'a str> {
             let output: Result<[T; N], &'a str> = { load() };

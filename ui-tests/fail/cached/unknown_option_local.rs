@@ -1,8 +1,0 @@
-use keylatch::cached;
-
-#[cached(key = "product:{id}", ttl = "1h", local = "30s")]
-async fn product(id: u64) -> u64 {
-    id
-}
-
-fn main() {}
