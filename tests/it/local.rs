@@ -244,3 +244,23 @@ async fn the_window_until_the_push_arrives() {
     eprintln!("window until the push: p50 {:?}, p99 {:?}, worst {:?}", at(50), at(99), windows.last());
     assert!(at(99) < Duration::from_millis(500), "{:?}", at(99));
 }
+
+/// Watching over connections must not keep them.
+#[tokio::test]
+async fn an_instance_that_is_dropped_leaves_no_connection() {
+    let server = RedisServer::start();
+    let clients = || -> u64 {
+        let clients = server.info("connected_clients").expect("the server answers");
+        clients.parse().expect("a number")
+    };
+    let before = clients();
+    let source = Source::new(builder(&server).build().expect("good settings"));
+    value(&source).await;
+    assert!(clients() > before);
+    drop(source);
+    let began = std::time::Instant::now();
+    while clients() > before {
+        assert!(began.elapsed() < Duration::from_secs(3), "{} connections are left", clients() - before);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -13,7 +13,7 @@ mod contestants;
 mod server;
 
 use contest::{Contest, Unit};
-use contestants::{Bare, Ours};
+use contestants::{Bare, ByHand, Ours};
 use server::Server;
 
 fn main() {
@@ -57,6 +57,15 @@ async fn run() {
     let alone = Contest { tasks: 1, unit: Unit::Latency };
     alone
         .run("lock and release on Redis | `SET NX PX`, compare-and-delete", |_| bare.lock(), |_| ours.lock())
+        .await;
+    let by_hand = ByHand::new();
+    alone.run("hit in memory | `quick_cache` by a borrowed key", |i| by_hand.get(i), |i| ours.near(i)).await;
+    alone
+        .run(
+            "hit in memory, `Arc<T>` | `quick_cache` by a borrowed key",
+            |i| by_hand.get_shared(i),
+            |i| ours.near_shared(i),
+        )
         .await;
     alone.run("hit on the embedded store | decode alone", |_| bare.decode(), |i| embedded.hit(i)).await;
     alone.run("hit, `Arc<T>`, embedded | decode alone", |_| bare.decode(), |i| embedded.hit_shared(i)).await;

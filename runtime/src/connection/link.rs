@@ -1,7 +1,7 @@
 //! One multiplexed connection: who dials it, what is asked of a server when it is met, when it counts as lost.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -58,8 +58,10 @@ impl Live {
 /// How soon after a failed dial a missing connection is dialled again where others serve.
 const DIAL_PAUSE: Duration = Duration::from_secs(1);
 
-#[derive(Clone)]
 pub(super) struct Link(Arc<Shared>);
+
+/// A link that does not keep it alive.
+pub(super) struct WeakLink(Weak<Shared>);
 
 struct Shared {
     client: Client,
@@ -192,15 +194,22 @@ impl Link {
     pub(super) fn broken(&self, live: &Live) {
         self.0.lost(live.generation);
     }
+}
 
-    /// The same for one that was dialled as that many-th.
+impl WeakLink {
+    /// Forgets the connection that was dialled as that many-th, unless it has been replaced already.
     pub(super) fn lost(&self, generation: u64) {
-        self.0.lost(generation);
+        if let Some(shared) = self.0.upgrade() {
+            shared.lost(generation);
+        }
     }
 
     /// Whether that one is still in use.
     pub(super) fn has(&self, generation: u64) -> bool {
-        self.0.current.load().as_ref().is_some_and(|live| live.generation == generation)
+        let shared = self.0.upgrade();
+        shared.is_some_and(|shared| {
+            shared.current.load().as_ref().is_some_and(|live| live.generation == generation)
+        })
     }
 }
 
@@ -212,7 +221,7 @@ impl Shared {
                 self.current.store(Some(Arc::clone(live)));
                 if live.tracking {
                     let wakeups = self.place.hub().wakeups.clone();
-                    vigil::keep(live, Link(Arc::clone(self)), wakeups, self.address.clone());
+                    vigil::keep(live, WeakLink(Arc::downgrade(self)), wakeups, self.address.clone());
                 }
                 None
             }
@@ -326,6 +335,15 @@ impl Shared {
                 hub.wakeups.all_changed();
                 hub.trouble.notify_one();
             }
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The server is no longer one of ours, so nobody tells any more what it watched.
+        if self.current.load().is_some() {
+            self.place.hub().wakeups.all_changed();
         }
     }
 }

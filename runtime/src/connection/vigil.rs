@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::Value;
 
 use super::endpoint::PATIENCE;
-use super::link::{Link, Live};
+use super::link::{Live, WeakLink};
 use crate::clock;
 use crate::store::Wakeups;
 use crate::telemetry;
@@ -16,30 +16,33 @@ use crate::telemetry;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Keeps watch over a connection, in a task beside the one that drives it, until it is given up.
-pub(super) fn keep(live: &Arc<Live>, link: Link, wakeups: Wakeups, address: String) {
-    let listening = Listening { link, generation: live.generation() };
-    tokio::spawn(vigil(Arc::downgrade(live), listening, wakeups, address));
+pub(super) fn keep(live: &Arc<Live>, link: WeakLink, wakeups: Wakeups, address: String) {
+    let listening = Listening { link, generation: live.generation(), wakeups };
+    tokio::spawn(vigil(Arc::downgrade(live), listening, address));
 }
 
-/// Dropped when the connection is given up, or with the runtime that drove it: then nobody would notice a change.
+/// Dropped when the connection is given up, or with the runtime that drove it: then nobody would notice a change. Keeps no
+/// connection alive that nobody uses any more.
 struct Listening {
-    link: Link,
+    link: WeakLink,
     generation: u64,
+    wakeups: Wakeups,
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
         self.link.lost(self.generation);
+        self.wakeups.all_changed();
     }
 }
 
-async fn vigil(live: Weak<Live>, listening: Listening, wakeups: Wakeups, address: String) {
+async fn vigil(live: Weak<Live>, listening: Listening, address: String) {
     loop {
         clock::sleep(INTERVAL).await;
         let Some(live) = live.upgrade().filter(|_| listening.link.has(listening.generation)) else { return };
         if !tells(&live).await {
             telemetry::silent(&address);
-            wakeups.all_changed();
+            listening.wakeups.all_changed();
         }
     }
 }
