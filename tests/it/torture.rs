@@ -110,7 +110,7 @@ async fn run(source: Arc<Source>, by: By, seed: u64) -> (usize, usize) {
     let mut rng = Rng::with_seed(seed);
     let (mut cached, mut stale) = (0, 0);
     for first in (0..source.versions.len()).step_by(KEYS_AT_ONCE) {
-        let ids = first..first + KEYS_AT_ONCE;
+        let ids = first..(first + KEYS_AT_ONCE).min(source.versions.len());
         let mut actors = tokio::task::JoinSet::new();
         for id in ids.clone() {
             for reader in 0..READERS {
