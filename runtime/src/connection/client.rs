@@ -41,7 +41,10 @@ impl Connection {
             Nature::Reads | Nature::Writes => {}
         }
         if !self.is_cluster() {
-            return Ok(self.send(OPERATION, users_route(nature, None), Request::Command(cmd)).await?);
+            // Without a detour: this is the way of every command.
+            let (answer, _) =
+                self.send_via(OPERATION, users_route(nature, None), Request::Command(cmd)).await?;
+            return Ok(answer);
         }
         Box::pin(self.in_the_cluster(cmd, nature)).await
     }
