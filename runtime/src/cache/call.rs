@@ -197,7 +197,7 @@ pub(crate) struct Shape<P, T, V, B, F: Future> {
 
 /// The handle of one call.
 pub fn call<S, T, P, V, B, F>(
-    mut plan: Plan,
+    plan: Plan,
     codec: CodecHandle<P>,
     keeper: Option<Keeper<T::Value>>,
     verdict: V,
@@ -209,24 +209,12 @@ where
     B: FnOnce() -> F,
     F: Future<Output = T>,
 {
-    if keeper.is_none() {
-        plan.local(None);
-    }
-    Call {
-        state: State::Idle { task: Task { plan, codec, verdict, body } },
-        shape: Shape {
-            restore: restore::<S, T>,
-            payload: T::payload,
-            from_value: T::from_value,
-            keeper,
-            start: read_through::<S, T, V, B, F>,
-        },
-    }
+    handle::<S, T, _, _, _, _>(Task { plan, codec, verdict, body }, keeper, read_through::<S, T, V, B, F>)
 }
 
 /// The same for a function with `stale_if_error` or `sliding`.
 pub fn call_aging<S, T, P, V, B, F>(
-    mut plan: Plan,
+    plan: Plan,
     codec: CodecHandle<P>,
     keeper: Option<Keeper<T::Value>>,
     verdict: V,
@@ -238,26 +226,17 @@ where
     B: FnOnce() -> F,
     F: Future<Output = T>,
 {
-    // A hit must reach the store to push a life forward.
-    if keeper.is_none() || plan.options.aging.sliding {
-        plan.local(None);
-    }
-    Call {
-        state: State::Idle { task: Task { plan, codec, verdict, body } },
-        shape: Shape {
-            restore: restore::<S, T>,
-            payload: T::payload,
-            from_value: T::from_value,
-            keeper,
-            start: read_aging::<S, T, V, B, F, Foreground>,
-        },
-    }
+    handle::<S, T, _, _, _, _>(
+        Task { plan, codec, verdict, body },
+        keeper,
+        read_aging::<S, T, V, B, F, Foreground>,
+    )
 }
 
 /// The same for a function with `refresh_after`, whose body may run behind the call: it owns all that it uses. `body` does
 /// no work itself.
 pub fn call_refreshing<S, T, P, V, B, F>(
-    mut plan: Plan,
+    plan: Plan,
     codec: CodecHandle<P>,
     keeper: Option<Keeper<T::Value>>,
     verdict: V,
@@ -271,18 +250,36 @@ where
     B: FnOnce() -> F,
     F: Future<Output = T> + Send + 'static,
 {
+    handle::<S, T, _, _, _, _>(
+        Task { plan, codec, verdict, body },
+        keeper,
+        read_aging::<S, T, V, B, F, Spawned<S, T, F>>,
+    )
+}
+
+/// The handle of a task that `start` carries out.
+fn handle<S, T, P, V, B, F>(
+    mut task: Task<P, V, B>,
+    keeper: Option<Keeper<T::Value>>,
+    start: Start<P, T::Value, V, B, F>,
+) -> impl CachedCall<Output = T, Value = T::Value>
+where
+    T: Outcome<S, Payload = P>,
+    V: FnOnce(&T::Value) -> Verdict,
+    F: Future<Output = T>,
+{
     // A hit must reach the store to push a life forward.
-    if keeper.is_none() || plan.options.aging.sliding {
-        plan.local(None);
+    if keeper.is_none() || task.plan.options.aging.sliding {
+        task.plan.local(None);
     }
     Call {
-        state: State::Idle { task: Task { plan, codec, verdict, body } },
+        state: State::Idle { task },
         shape: Shape {
             restore: restore::<S, T>,
             payload: T::payload,
             from_value: T::from_value,
             keeper,
-            start: read_aging::<S, T, V, B, F, Spawned<S, T, F>>,
+            start,
         },
     }
 }

@@ -31,6 +31,19 @@ pub(crate) struct Used {
     pub(crate) unaccountable: bool,
 }
 
+impl Used {
+    /// What an entry depends on: what was declared, and what its body was seen to use, if that counts.
+    pub(crate) fn added_to(used: Option<&Self>, declared: &[(Key, Stamp)]) -> Vec<(Key, Stamp)> {
+        let mut all = declared.to_vec();
+        for stamp in used.into_iter().flat_map(|used| &used.stamps) {
+            if !all.contains(stamp) {
+                all.push(stamp.clone());
+            }
+        }
+        all
+    }
+}
+
 impl Recorder {
     pub(crate) fn new(home: usize) -> Self {
         Self(Arc::new(Shared { home, used: Mutex::default(), held: false }))

@@ -65,10 +65,11 @@ impl<T> Keeper<T> {
     /// Keeps what was found in the store.
     pub(super) fn keep(&self, plan: &Plan, expected: Expected, keep: Keep, entry: &[u8], value: &T) {
         let Ok(envelope) = Envelope::decode(entry) else { return };
+        let now_ms = clock::wall_ms();
         // By the writer's clock; the store's own, where it says so, is exact.
-        let left = Duration::from_millis(envelope.header.expires_at_ms.saturating_sub(clock::wall_ms()));
+        let left = Duration::from_millis(envelope.header.expires_at_ms.saturating_sub(now_ms));
         let left = keep.left.map_or(left, |exact| exact.min(left));
-        let renewal = plan.options.aging.in_memory(&envelope.header, clock::wall_ms());
+        let renewal = plan.options.aging.in_memory(&envelope.header, now_ms);
         let left = renewal.map_or(left, |renewal| renewal.min(left));
         let life = match plan.options.local {
             Local::For(limit) => left.min(limit),

@@ -118,13 +118,7 @@ impl Lead {
 
     /// What the entry depends on: what was declared, and what the body was seen to use.
     pub(super) fn dependencies(&self, used: Option<&Used>) -> Vec<(Key, Stamp)> {
-        let mut all = self.stamps.clone();
-        for stamp in used.into_iter().flat_map(|used| &used.stamps) {
-            if !all.contains(stamp) {
-                all.push(stamp.clone());
-            }
-        }
-        all
+        Used::added_to(used, &self.stamps)
     }
 
     /// Stores the envelope if the slot still holds our lease, and hands it to the followers either way: they came before

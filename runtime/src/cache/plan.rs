@@ -10,6 +10,7 @@ use crate::Keylatch;
 use crate::cache::CachedCall;
 use crate::codec::{Compression, DEFAULT_ABOVE, Packing};
 use crate::key::{Key, KeyWriter, stamp_of};
+use crate::store::{Stamp, StampState};
 
 /// Filled in by generated code, one method an option; read by the flow.
 #[derive(Debug, Clone)]
@@ -223,6 +224,15 @@ impl Plan {
     pub fn untracked(&mut self) -> &mut Self {
         self.options.track = false;
         self
+    }
+
+    /// The declared stamps by their states, in their order; `None` if one of them is held.
+    pub(crate) fn current(&self, states: &[StampState]) -> Option<Vec<(Key, Stamp)>> {
+        let current = |(key, state): (&Key, &StampState)| match state {
+            StampState::Current(stamp) => Some((key.clone(), *stamp)),
+            StampState::Held => None,
+        };
+        self.stamps.iter().zip(states).map(current).collect()
     }
 
     /// The life of an entry: the value's own, that of absences, or the function's, shortened by the jitter. `None`: it

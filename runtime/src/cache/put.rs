@@ -13,7 +13,7 @@ use crate::codec::{CodecError, CodecHandle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::Invalidation;
 use crate::key::Key;
-use crate::store::{Guarded, Stamp, StampState, Store};
+use crate::store::{Guarded, Stamp, Store};
 
 /// A value on its way into its entry. Nothing of the value itself is needed any more, so it need not be cloned or shared.
 pub struct Encoded {
@@ -83,19 +83,7 @@ pub(super) async fn put(plan: &Plan, encoded: Encoded) -> Result<bool> {
 pub(super) async fn capture(plan: &Plan, life: Duration) -> Result<Option<Vec<(Key, Stamp)>>> {
     let keys: Vec<&Key> = plan.stamps.iter().collect();
     let states = plan.home.store().capture(&keys, life).await?;
-    Ok(current(plan, &states))
-}
-
-/// The stamps of the plan if all of them are current.
-pub(super) fn current(plan: &Plan, states: &[StampState]) -> Option<Vec<(Key, Stamp)>> {
-    plan.stamps
-        .iter()
-        .zip(states)
-        .map(|(key, state)| match state {
-            StampState::Current(stamp) => Some((key.clone(), *stamp)),
-            StampState::Held => None,
-        })
-        .collect()
+    Ok(plan.current(&states))
 }
 
 /// Stamps that were captured before the entry's life was known live as long as the entry.

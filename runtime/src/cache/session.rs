@@ -361,16 +361,7 @@ impl<'a> Session<'a> {
     /// The stamps as they are before the body runs, which an outer body depends on from now on; `None` if one is held.
     fn current(&self, states: &StampStates) -> Option<Vec<(Key, Stamp)>> {
         let (declared, own) = states.split_at(self.plan.stamps.len());
-        let current: Option<Vec<_>> = self
-            .plan
-            .stamps
-            .iter()
-            .zip(declared)
-            .map(|(key, state)| match state {
-                StampState::Current(value) => Some((key.clone(), *value)),
-                StampState::Held => None,
-            })
-            .collect();
+        let current = self.plan.current(declared);
         if let (Some(outer), Some(current)) = (&self.outer, &current) {
             self.record_own(outer, own.first().copied());
             for (key, value) in current {

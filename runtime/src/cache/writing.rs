@@ -200,7 +200,7 @@ async fn mark(plan: &Plan) -> Result<Right> {
     });
     // Whoever was faster has changed the slot since this writer began.
     let Claim::Won(states) = claim.await? else { return Ok(Right::Nothing) };
-    Ok(put::current(plan, &states).map_or(Right::Nothing, |stamps| Right::Over {
+    Ok(plan.current(&states).map_or(Right::Nothing, |stamps| Right::Over {
         seen: mark.as_bytes().into(),
         stamps,
         marked: true,

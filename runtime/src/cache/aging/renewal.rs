@@ -29,15 +29,7 @@ pub(super) async fn over(
     let stamps: Vec<&Key> = plan.stamps.iter().collect();
     let capture = pin!(store.capture(&stamps, plan.stamp_life()));
     let states = plan.home.in_time(plan.options.timeout, "capture stamps", capture).await?;
-    let current: Option<Vec<_>> = plan
-        .stamps
-        .iter()
-        .zip(states)
-        .map(|(key, state)| match state {
-            StampState::Current(stamp) => Some((key.clone(), stamp)),
-            StampState::Held => None,
-        })
-        .collect();
+    let current = plan.current(&states);
     Ok(current.map(|stamps| Lead::replacing(plan, seen.clone(), stamps, outer)))
 }
 
