@@ -147,6 +147,14 @@ fn probe(literal: &LitStr, scope: Scope<'_>) -> TokenStream {
     }
 }
 
+/// The text, where there is nothing but text.
+pub(crate) fn fixed(writes: &[Write]) -> Option<&str> {
+    match writes {
+        [Write::Literal(text)] => Some(text),
+        _ => None,
+    }
+}
+
 /// A closure that writes a key.
 pub(crate) fn emit(writes: &[Write], krate: &CratePath) -> TokenStream {
     if writes.is_empty() {

@@ -113,7 +113,10 @@ fn call(
 /// The calls that complete the plan.
 fn steps(model: &Model) -> Vec<TokenStream> {
     let krate = &model.krate;
-    let tags = model.tags.iter().map(|tag| {
+    // Tags without placeholders are the same for every call, and are not written anew for each.
+    let fixed: Vec<&str> = model.tags.iter().filter_map(|tag| writes::fixed(tag)).collect();
+    let fixed = (!fixed.is_empty()).then(|| quote!(.fixed_tags(&[#(#fixed),*])));
+    let tags = model.tags.iter().filter(|tag| writes::fixed(tag).is_none()).map(|tag| {
         let write = writes::emit(tag, krate);
         quote!(.tag(#write))
     });
@@ -122,6 +125,7 @@ fn steps(model: &Model) -> Vec<TokenStream> {
         quote!(.depends_on(#call))
     });
     std::iter::once(key(&model.key, krate))
+        .chain(fixed)
         .chain(tags)
         .chain(depends_on)
         .chain(settings(&model.settings, krate))

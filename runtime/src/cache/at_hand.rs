@@ -39,7 +39,7 @@ pub(crate) struct Keep {
     pub(super) left: Option<Duration>,
 }
 
-type Marks = SmallVec<[Arc<Mark>; 4]>;
+pub(super) type Marks = SmallVec<[Arc<Mark>; 4]>;
 type Known = SmallVec<[Option<(Stamp, Via)>; 4]>;
 
 /// Reads the slot, and those of the stamps that are not at hand. What is read was there after the call began, the slot no

@@ -1,27 +1,30 @@
 //! The handle that a cached function returns: a future, and a name for its entry.
 
+mod answer;
+
 use std::fmt;
 use std::future::Future;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::pin;
 
-use pin_project_lite::pin_project;
-
-use super::aging::{Foreground, Spawned, read_aging};
+use super::aging::{Aging, Foreground, Spawned, read_aging};
 use super::at_hand::all_current;
 use super::decision::{Finding, judge};
 use super::explain::explain;
 use super::explanation::Explanation;
-use super::flow::{Task, expected, read_through, restore};
+use super::flow::{Task, expected, read_through, restored};
 use super::keeper::Keeper;
 use super::outcome::{Outcome, Verdict};
 use super::plan::{Mode, Plan};
 use super::put::{self, Encoded};
+use super::session::First;
 use crate::codec::CodecHandle;
+use crate::codec::envelope::Envelope;
 use crate::error::Result;
 use crate::invalidation::Invalidation;
 use crate::key::Key;
 use crate::store::{Freshness, StampState, Store};
+
+use answer::Progress;
 
 /// A call of a `#[cached]` function that has not been made yet.
 ///
@@ -164,34 +167,28 @@ pub trait Named {
     fn invalidated_by(&self, invalidation: &mut Invalidation);
 }
 
-pin_project! {
-    /// See [`CachedCall`]. No allocation: the flow takes the place of the task.
-    #[must_use = "a call does nothing until it is awaited"]
-    pub(crate) struct Call<P, V, B, R, F> {
-        #[pin]
-        state: State<Task<P, V, B>, F>,
-        shape: R,
-    }
+/// See [`CachedCall`].
+#[must_use = "a call does nothing until it is awaited"]
+pub(crate) struct Call<P, V, B, R, F> {
+    /// Until the flow takes it.
+    task: Option<Task<P, V, B>>,
+    progress: Progress<F>,
+    shape: R,
 }
 
-pin_project! {
-    #[project = Now]
-    #[project_replace = Before]
-    enum State<T, F> {
-        Idle { task: T },
-        Running { #[pin] flow: F },
-        Starting,
-    }
-}
+// Nothing of a call is pinned in place.
+impl<P, V, B, R, F> Unpin for Call<P, V, B, R, F> {}
 
-type Start<P, T, V, B, F> = fn(Task<P, V, B>, Option<Keeper<T>>) -> F;
+type Start<P, T, V, B, F> = fn(Task<P, V, B>, Option<Keeper<T>>, Option<First>) -> F;
 
 /// What [`Call`] knows of the type of its values.
 pub(crate) struct Shape<P, T, V, B, F: Future> {
-    restore: fn(&CodecHandle<P>, &[u8]) -> Result<T, String>,
+    restore: fn(&CodecHandle<P>, &Envelope<'_>) -> Result<T, String>,
     payload: fn(&T) -> Option<&P>,
     from_value: fn(T) -> F::Output,
     keeper: Option<Keeper<T>>,
+    /// Whether an entry that is valid is an answer, whatever its age.
+    ageless: bool,
     start: Start<P, T, V, B, F>,
 }
 
@@ -268,17 +265,20 @@ where
     V: FnOnce(&T::Value) -> Verdict,
     F: Future<Output = T>,
 {
+    let ageless = task.plan.options.aging == Aging::default();
     // A hit must reach the store to push a life forward.
     if keeper.is_none() || task.plan.options.aging.sliding {
         task.plan.local(None);
     }
     Call {
-        state: State::Idle { task },
+        task: Some(task),
+        progress: Progress::Idle,
         shape: Shape {
-            restore: restore::<S, T>,
+            restore: restored::<S, T>,
             payload: T::payload,
             from_value: T::from_value,
             keeper,
+            ageless,
             start,
         },
     }
@@ -286,60 +286,28 @@ where
 
 impl<P, V, B, R, F> fmt::Debug for Call<P, V, B, R, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plan = match &self.state {
-            State::Idle { task } => Some(&task.plan),
-            State::Running { .. } | State::Starting => None,
-        };
+        let plan = self.task.as_ref().map(|task| &task.plan);
         f.debug_struct("Call").field("plan", &plan).finish_non_exhaustive()
     }
 }
 
-impl<P, V, B, T, F: Future> Future for Call<P, V, B, Shape<P, T, V, B, F>, F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
-        if let Now::Idle { task } = this.state.as_mut().project() {
-            if let Some(keeper) = this.shape.keeper
-                && let Some(value) = keeper.find(&task.plan, task.expected())
-            {
-                task.plan.function.hit_at_hand(&task.plan.key);
-                return Poll::Ready((this.shape.from_value)(value));
-            }
-            if let Before::Idle { task } = this.state.as_mut().project_replace(State::Starting) {
-                this.state.set(State::Running { flow: (this.shape.start)(task, this.shape.keeper) });
-            }
-        }
-        match this.state.project() {
-            Now::Running { flow } => flow.poll(cx),
-            Now::Idle { .. } | Now::Starting => unreachable!("the flow was started above"),
-        }
-    }
-}
-
 /// The methods take the handle by value or before it is pinned, so it has not been polled.
-const POLLED: &str = "a call is inspected before it is polled";
+const POLLED: &str = "a call is neither inspected once it has been polled, nor polled once it has answered";
 
 impl<P, V, B, R, F> Call<P, V, B, R, F> {
     fn task(&self) -> &Task<P, V, B> {
-        match &self.state {
-            State::Idle { task } => task,
-            State::Running { .. } | State::Starting => unreachable!("{POLLED}"),
-        }
+        self.task.as_ref().expect(POLLED)
     }
 
     fn in_mode(mut self, mode: Mode) -> Self {
-        if let State::Idle { task } = &mut self.state {
+        if let Some(task) = &mut self.task {
             task.plan.mode = mode;
         }
         self
     }
 
     fn into_task(self) -> Task<P, V, B> {
-        match self.state {
-            State::Idle { task } => task,
-            State::Running { .. } | State::Starting => unreachable!("{POLLED}"),
-        }
+        self.task.expect(POLLED)
     }
 
     fn into_plan(self) -> Plan {
@@ -378,7 +346,7 @@ where
         let plan = self.into_plan();
         async move {
             let Some(entry) = peek(&plan, &codec).await? else { return Ok(None) };
-            Ok(restore(&codec, &entry).ok())
+            Ok(Envelope::decode(&entry).ok().and_then(|envelope| restore(&codec, &envelope).ok()))
         }
     }
 
@@ -418,11 +386,13 @@ where
     fn explain(self) -> impl Future<Output = Explanation> + Send {
         let restore = self.shape.restore;
         let (codec, expected) = (self.task().codec, self.task().expected());
-        let is_at_hand =
-            self.shape.keeper.is_some_and(|keeper| keeper.find(&self.task().plan, expected).is_some());
+        let is_at_hand = self.shape.at_hand(self.task()).is_some();
         let plan = self.into_plan();
         async move {
-            let readable = |entry: &[u8]| restore(&codec, entry).map(drop);
+            let readable = |entry: &[u8]| {
+                let envelope = Envelope::decode(entry).map_err(|error| error.to_string())?;
+                restore(&codec, &envelope).map(drop)
+            };
             explain(&plan, expected, is_at_hand, readable).await
         }
     }
@@ -445,14 +415,14 @@ where
 async fn peek<P>(plan: &Plan, codec: &CodecHandle<P>) -> Result<Option<bytes::Bytes>> {
     plan.home.repeat_kept_invalidations(&plan.key).await?;
     let store = plan.home.store();
-    let keys: Vec<&Key> = std::iter::once(&plan.key).chain(&plan.stamps).collect();
+    let keys: Vec<&Key> = std::iter::once(&plan.key).chain(plan.stamps()).collect();
     let values = plan
         .home
         .in_time(plan.options.timeout, "read", pin!(store.read(&keys, Freshness::Current)))
         .await?
         .values;
     let states = values[1..].iter().map(|value| StampState::of(value.as_deref()));
-    let declared: Vec<_> = plan.stamps.iter().zip(states).collect();
+    let declared: Vec<_> = plan.stamps().iter().zip(states).collect();
     let Finding::Value { others } = judge(values[0].as_deref(), &declared, expected(plan, codec)) else {
         return Ok(None);
     };

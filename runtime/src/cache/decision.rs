@@ -77,12 +77,15 @@ fn held_or(declared: &[(&Key, Option<StampState>)], finding: Finding) -> Finding
     if declared.iter().any(|(_, state)| *state == Some(StampState::Held)) { Finding::Held } else { finding }
 }
 
-fn envelope_fits(envelope: &Envelope<'_>, expected: Expected) -> bool {
+pub(super) fn envelope_fits(envelope: &Envelope<'_>, expected: Expected) -> bool {
     envelope.header.codec == expected.codec && envelope.header.fingerprint == expected.fingerprint
 }
 
 /// The stamps that remain to be checked, or `None` if a declared one is missing on either side or differs.
-fn vouch(envelope: &Envelope<'_>, declared: &[(&Key, Option<StampState>)]) -> Option<Vec<(Key, Stamp)>> {
+pub(super) fn vouch(
+    envelope: &Envelope<'_>,
+    declared: &[(&Key, Option<StampState>)],
+) -> Option<Vec<(Key, Stamp)>> {
     let mut others = Vec::new();
     let mut vouched = 0;
     for (name, value) in envelope.stamps.clone() {

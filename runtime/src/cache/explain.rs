@@ -81,10 +81,10 @@ struct Look {
 
 async fn look(plan: &Plan) -> Result<Look> {
     plan.home.open("explain")?;
-    let keys: Vec<&Key> = std::iter::once(&plan.key).chain(&plan.stamps).collect();
+    let keys: Vec<&Key> = std::iter::once(&plan.key).chain(plan.stamps()).collect();
     let mut values = read(plan, &keys).await?;
     let states: Vec<_> = values[1..].iter().map(|value| StampState::of(value.as_deref())).collect();
-    let declared: Vec<_> = plan.stamps.iter().cloned().zip(states).collect();
+    let declared: Vec<_> = plan.stamps().iter().cloned().zip(states).collect();
     let slot = values[0].take();
     let named: Vec<(Key, Stamp)> = slot
         .as_deref()
@@ -92,7 +92,7 @@ async fn look(plan: &Plan) -> Result<Look> {
         .into_iter()
         .flat_map(|envelope| envelope.stamps)
         .map(|(name, stamp)| (Key(name.into()), stamp))
-        .filter(|(name, _)| !plan.stamps.contains(name))
+        .filter(|(name, _)| !plan.stamps().contains(name))
         .collect();
     let mut others = Vec::with_capacity(named.len());
     if !named.is_empty() {

@@ -10,7 +10,7 @@ use super::keeper::Keeper;
 use super::lead::{Lead, run_kept};
 use super::outcome::{Outcome, Verdict};
 use super::plan::{Mode, Plan, STAMP_MARGIN};
-use super::session::{Right, Session, Step};
+use super::session::{First, Right, Session, Step};
 use crate::clock;
 use crate::codec::envelope::{self, Envelope, Header, WriterId};
 use crate::codec::{CodecHandle, Packing};
@@ -43,6 +43,7 @@ pub(super) fn expected<P>(plan: &Plan, codec: &CodecHandle<P>) -> Expected {
 pub(crate) async fn read_through<S, T, V, B, F>(
     task: Task<T::Payload, V, B>,
     keeper: Option<Keeper<T::Value>>,
+    first: Option<First>,
 ) -> T
 where
     T: Outcome<S>,
@@ -55,7 +56,7 @@ where
         return Box::pin((task.body)()).await;
     }
     // The task is used where it lies: taking it apart would store every part twice in the future.
-    let mut session = Session::new(&task.plan, expected);
+    let mut session = Session::new(&task.plan, expected, first);
     let right = loop {
         match session.next().await {
             Step::Load(right) => break right,
@@ -242,7 +243,14 @@ pub(super) fn restore<S, T: Outcome<S>>(
     codec: &CodecHandle<T::Payload>,
     entry: &[u8],
 ) -> Result<T::Value, String> {
-    let envelope = Envelope::decode(entry).map_err(|error| error.to_string())?;
+    restored::<S, T>(codec, &Envelope::decode(entry).map_err(|error| error.to_string())?)
+}
+
+/// The same for one that has been decoded.
+pub(super) fn restored<S, T: Outcome<S>>(
+    codec: &CodecHandle<T::Payload>,
+    envelope: &Envelope<'_>,
+) -> Result<T::Value, String> {
     let payload = if envelope.header.absent {
         None
     } else {

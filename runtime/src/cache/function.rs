@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::vouched::Vouched;
 use crate::codec::FingerprintCell;
 use crate::key::{Key, KeySpace};
 use crate::telemetry;
@@ -21,6 +22,7 @@ pub struct Function {
     template: Option<&'static str>,
     listed: AtomicBool,
     pub(crate) fingerprint: FingerprintCell,
+    vouched: Vouched,
     counters: Counters,
 }
 
@@ -104,6 +106,7 @@ impl Function {
             template,
             listed: AtomicBool::new(false),
             fingerprint: FingerprintCell::new(),
+            vouched: Vouched::new(),
             counters: Counters {
                 hits: zero(),
                 local_hits: zero(),
@@ -130,6 +133,10 @@ impl Function {
     /// The stamp of all its entries. Functions of one template share it, and so can share entries.
     pub(crate) fn stamp(&self, space: &KeySpace) -> Key {
         self.template.map_or_else(|| space.function(self.name), |template| space.template(template))
+    }
+
+    pub(super) fn vouched(&self) -> &Vouched {
+        &self.vouched
     }
 
     /// What happened so far.

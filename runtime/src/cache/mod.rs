@@ -14,6 +14,7 @@ mod explain;
 pub mod explanation;
 mod flow;
 mod function;
+mod glance;
 mod held;
 mod keeper;
 mod lead;
@@ -22,6 +23,7 @@ mod plan;
 mod put;
 mod session;
 mod single_flight;
+mod vouched;
 mod writing;
 
 pub use batch::CachedBatch;

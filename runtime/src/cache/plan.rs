@@ -1,5 +1,6 @@
 //! What one call is to do: the entry's key, what it depends on, and the options of the attribute.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -18,8 +19,12 @@ pub struct Plan {
     pub(crate) home: Keylatch,
     pub(crate) function: &'static Function,
     pub(crate) key: Key,
-    /// The stamps that the entry depends on by declaration: everything, the function, tags, other entries.
-    pub(crate) stamps: SmallVec<[Key; 3]>,
+    /// Tags that are the same for every call.
+    fixed_tags: &'static [&'static str],
+    /// What else the attribute declares: tags that are made from arguments, other entries.
+    declared: SmallVec<[Key; 1]>,
+    /// All of them by their keys, made when first asked for: a hit needs none.
+    stamps: OnceLock<Vec<Key>>,
     pub(crate) mode: Mode,
     pub(crate) options: Options,
 }
@@ -79,17 +84,12 @@ impl Plan {
     /// A plan without a key yet, for a function of that `Keylatch`.
     #[must_use]
     pub fn new(function: &'static Function, home: Keylatch) -> Self {
-        let space = home.space();
-        let mut stamps = SmallVec::new();
-        stamps.push(space.all().clone());
-        stamps.push(function.stamp(space));
-        if home.distrusts() {
-            stamps.push(space.servers().clone());
-        }
         Self {
             function,
-            key: Key::of(""),
-            stamps,
+            key: Key::empty(),
+            fixed_tags: &[],
+            declared: SmallVec::new(),
+            stamps: OnceLock::new(),
             mode: Mode::ReadThrough,
             options: Options {
                 ttl: None,
@@ -124,22 +124,66 @@ impl Plan {
         self
     }
 
+    /// Tags without placeholders.
+    pub fn fixed_tags(&mut self, tags: &'static [&'static str]) -> &mut Self {
+        self.fixed_tags = tags;
+        self
+    }
+
     /// One tag.
     pub fn tag(&mut self, write: impl FnOnce(&mut KeyWriter)) -> &mut Self {
-        self.stamps.push(self.home.space().tag(write));
-        self
+        self.declare(self.home.space().tag(write))
     }
 
     /// Dies with that other entry, and with whatever that one declares to depend on.
     pub fn depends_on(&mut self, other: &impl CachedCall) -> &mut Self {
         let other = other.plan();
-        self.stamps.push(stamp_of(&other.key));
-        for stamp in &other.stamps {
-            if !self.stamps.contains(stamp) {
-                self.stamps.push(stamp.clone());
+        self.declare(stamp_of(&other.key));
+        for stamp in other.stamps() {
+            if !self.declared.contains(stamp) {
+                self.declare(stamp.clone());
             }
         }
         self
+    }
+
+    /// Declares what is made for one of several entries in place of what was for the one before.
+    pub(crate) fn redeclare(&mut self, common: usize) {
+        self.declared.truncate(common);
+        self.stamps.take();
+    }
+
+    /// What is declared beside what all entries of the function depend on.
+    pub(crate) fn declared(&self) -> &[Key] {
+        &self.declared
+    }
+
+    fn declare(&mut self, stamp: Key) -> &mut Self {
+        self.declared.push(stamp);
+        self.stamps.take();
+        self
+    }
+
+    /// The stamps that the entry depends on by declaration: everything, the function, tags, other entries; each once.
+    pub(crate) fn stamps(&self) -> &[Key] {
+        self.stamps.get_or_init(|| {
+            let space = self.home.space();
+            let mut stamps = Vec::with_capacity(3 + self.fixed_tags.len() + self.declared.len());
+            stamps.extend([space.all().clone(), self.function.stamp(space)]);
+            stamps.extend(self.home.distrusts().then(|| space.servers().clone()));
+            stamps.extend(self.fixed_tags.iter().map(|tag| space.tag(|key| key.literal(tag))));
+            for stamp in &self.declared {
+                if !stamps.contains(stamp) {
+                    stamps.push(stamp.clone());
+                }
+            }
+            stamps
+        })
+    }
+
+    /// Whether every entry of the function depends on the same stamps by declaration.
+    pub(crate) fn depends_alike(&self) -> bool {
+        self.declared.is_empty()
     }
 
     /// See [`Options::ttl`].
@@ -232,7 +276,7 @@ impl Plan {
             StampState::Current(stamp) => Some((key.clone(), *stamp)),
             StampState::Held => None,
         };
-        self.stamps.iter().zip(states).map(current).collect()
+        self.stamps().iter().zip(states).map(current).collect()
     }
 
     /// The life of an entry: the value's own, that of absences, or the function's, shortened by the jitter. `None`: it

@@ -81,7 +81,7 @@ pub(super) async fn put(plan: &Plan, encoded: Encoded) -> Result<bool> {
 
 /// The stamps as they are now, made where they are missing; `None` if one is held.
 pub(super) async fn capture(plan: &Plan, life: Duration) -> Result<Option<Vec<(Key, Stamp)>>> {
-    let keys: Vec<&Key> = plan.stamps.iter().collect();
+    let keys: Vec<&Key> = plan.stamps().iter().collect();
     let states = plan.home.store().capture(&keys, life).await?;
     Ok(plan.current(&states))
 }

@@ -52,6 +52,8 @@ pub(super) struct Session<'a> {
     /// The stamp of this very entry, for `outer` to depend on.
     own_stamp: Option<Key>,
     began: Moment,
+    /// What was seen before.
+    first: Option<Result<Look>>,
     deadline: Option<Instant>,
     /// An entry that was found and could not be decoded.
     rejected: Option<Prefix>,
@@ -60,29 +62,41 @@ pub(super) struct Session<'a> {
     keep: Option<Keep>,
 }
 
+/// What was seen before the session began.
+pub(super) struct First {
+    /// When the call began.
+    pub(super) began: Moment,
+    pub(super) look: Result<Look>,
+}
+
 /// One look at the store.
-struct Look {
-    slot: Option<Bytes>,
+pub(super) struct Look {
+    pub(super) slot: Option<Bytes>,
     /// The stamps of the plan, and this entry's own where it is asked for.
-    stamps: States,
+    pub(super) stamps: States,
     /// Over what the slot came.
-    via: Option<Via>,
+    pub(super) via: Option<Via>,
     /// The right to keep what is in the slot.
-    keep: Option<Keep>,
+    pub(super) keep: Option<Keep>,
     /// When it was complete, in the order of this process's events.
-    at: Moment,
+    pub(super) at: Moment,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(plan: &'a Plan, expected: Expected) -> Self {
+    pub(super) fn new(plan: &'a Plan, expected: Expected, first: Option<First>) -> Self {
         plan.function.list();
         let outer = Recorder::current();
+        let (began, first) = match first {
+            Some(First { began, look }) => (began, Some(look)),
+            None => (plan.home.flights().moment(), None),
+        };
         Self {
             plan,
             expected,
             own_stamp: outer.is_some().then(|| stamp_of(&plan.key)),
             outer,
-            began: plan.home.flights().moment(),
+            began,
+            first,
             deadline: None,
             rejected: None,
             missed: false,
@@ -110,10 +124,15 @@ impl<'a> Session<'a> {
     }
 
     async fn look_up(&mut self) -> Result<Step> {
-        self.plan.home.open("look up")?;
-        self.plan.home.repeat_kept_invalidations(&self.plan.key).await?;
         let freshness = self.freshness();
-        let mut look = self.look(freshness).await?;
+        let mut look = match self.first.take() {
+            Some(seen) => seen?,
+            None => {
+                self.plan.home.open("look up")?;
+                self.plan.home.repeat_kept_invalidations(&self.plan.key).await?;
+                self.look(freshness).await?
+            }
+        };
         let mut finding = self.finding(&look);
         if freshness == Freshness::MayLag && !matches!(finding, Finding::Value { .. }) {
             // Only what a hit needs may lag: whom to follow and what to replace, the primary says.
@@ -193,6 +212,9 @@ impl<'a> Session<'a> {
 
     async fn read(&self, freshness: Freshness) -> Result<Look> {
         let stamps = self.stamps();
+        if let Some(limit) = self.plan.options.timeout {
+            self.plan.home.store().bear(limit);
+        }
         // On the heap, for a handle that is answered from memory need not carry it.
         let read = Box::pin(at_hand::read(self.plan, &stamps, freshness));
         let at_hand::Read { slot, stamps, via, keep } =
@@ -211,11 +233,11 @@ impl<'a> Session<'a> {
 
     /// The stamps of the plan, and this entry's own where it is asked for.
     fn stamps(&self) -> SmallVec<[&Key; 6]> {
-        self.plan.stamps.iter().chain(&self.own_stamp).collect()
+        self.plan.stamps().iter().chain(&self.own_stamp).collect()
     }
 
     fn declared(&self, look: &Look) -> SmallVec<[(&'a Key, Option<StampState>); 4]> {
-        self.plan.stamps.iter().zip(look.stamps.iter().copied()).collect()
+        self.plan.stamps().iter().zip(look.stamps.iter().copied()).collect()
     }
 
     fn finding(&self, look: &Look) -> Finding {
@@ -360,7 +382,7 @@ impl<'a> Session<'a> {
 
     /// The stamps as they are before the body runs, which an outer body depends on from now on; `None` if one is held.
     fn current(&self, states: &StampStates) -> Option<Vec<(Key, Stamp)>> {
-        let (declared, own) = states.split_at(self.plan.stamps.len());
+        let (declared, own) = states.split_at(self.plan.stamps().len());
         let current = self.plan.current(declared);
         if let (Some(outer), Some(current)) = (&self.outer, &current) {
             self.record_own(outer, own.first().copied());

@@ -189,7 +189,7 @@ async fn look(plan: &Plan) -> Result<Right> {
 
 async fn mark(plan: &Plan) -> Result<Right> {
     let mark = Lease::mark();
-    let stamps: Vec<&Key> = plan.stamps.iter().collect();
+    let stamps: Vec<&Key> = plan.stamps().iter().collect();
     let claim = plan.home.store().claim(ClaimRequest {
         slot: &plan.key,
         over: None,

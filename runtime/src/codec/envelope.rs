@@ -305,6 +305,12 @@ pub fn prefix(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 impl<'a> Stamps<'a> {
+    /// The stamps that are left, as the envelope holds them.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Whether there are no stamps left.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -46,6 +46,8 @@ pub(crate) struct Limits {
     pub(crate) connect_timeout: Duration,
     /// One command, with the wait for a connection and all retries.
     pub(crate) command_timeout: Duration,
+    /// How long a cached function waits for a read.
+    pub(crate) patience: Duration,
     /// How often a command that is safe to repeat is sent again.
     pub(crate) max_retries: u32,
     /// Whether concurrent reads travel in one command.
@@ -62,6 +64,7 @@ impl Default for Limits {
             pool_size: 5,
             connect_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(5),
+            patience: Duration::from_millis(500),
             max_retries: 3,
             merge_reads: true,
             breaker: BreakerLimits::default(),

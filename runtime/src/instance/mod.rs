@@ -342,6 +342,16 @@ impl Keylatch {
         self.in_time(None, "repeat invalidations", std::pin::pin!(repeated)).await
     }
 
+    /// Whether nothing stands between a call and the store: no shutdown, and no invalidation that waits to be repeated.
+    pub(crate) fn is_undisturbed(&self) -> bool {
+        let told = |connection: &Connection| !connection.has_strangers();
+        !self.0.closed.load(Ordering::Acquire)
+            && self.0.kept.is_empty()
+            && self.0.store.connection().is_none_or(told)
+            // Tests let answers come late on the long way.
+            && self.0.tuning.rules.keep_later.is_zero()
+    }
+
     /// Bounds an operation of a cached function. Takes it pinned, so that the caller's future holds it once.
     pub(crate) async fn in_time<T>(
         &self,

@@ -58,6 +58,11 @@ impl Key {
         Self(writer.into_bytes())
     }
 
+    /// What a key is before it is written.
+    pub(crate) fn empty() -> Self {
+        Self(KeyBytes::new())
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

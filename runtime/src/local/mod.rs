@@ -15,12 +15,14 @@ pub(crate) use ticks::Ticks;
 pub(crate) use values::{Facts, Found, Values};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use reservations::{Reservation, Reservations};
 
 /// See the module. One for each [`Keylatch`](crate::Keylatch), told of changes by its store.
 #[derive(Debug)]
 pub(crate) struct Local {
+    id: u64,
     pub(crate) stamps: Marks,
     values: Values,
     reservations: Reservations,
@@ -38,12 +40,19 @@ pub(crate) struct Reserved {
 impl Local {
     /// Values of at most so many bytes; none if that is 0.
     pub(crate) fn new(limit: u64, ticks: Ticks, reserves: bool) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             stamps: Marks::new(reserves),
             values: Values::new(limit, ticks),
             reservations: Reservations::default(),
             reserves,
         })
+    }
+
+    /// What no other of this process has, now or later.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     pub(crate) fn values(&self) -> &Values {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Claim, ClaimRequest, Freshness, Guarded, Held, ManyClaimed, ManyClaims, MemoryStore, Overlap, Reading,
-    Replacement, ShelteredStore, StampStates, Store, UnusableStore, Values, Wake,
+    Claim, ClaimRequest, Freshness, Glance, Guarded, Held, ManyClaimed, ManyClaims, MemoryStore, Overlap,
+    Reading, Replacement, ShelteredStore, StampStates, Store, UnusableStore, Values, Wake,
 };
 use crate::connection::Connection;
 use crate::error::Result;
@@ -40,6 +40,25 @@ impl AnyStore {
             Self::Memory(_) => true,
             Self::Redis(store) => !store.connection().is_cluster() && store.connection().is_tracking(),
             Self::Unusable(_) => false,
+        }
+    }
+
+    /// Reads one slot on the short way; `None` where there is none: what is read there may lag, or comes in no order with the
+    /// news of changes.
+    pub(crate) fn glance(&self, slot: &Key, freshness: Freshness) -> Option<Glance> {
+        match self {
+            Self::Memory(store) => Some(Glance::Here(store.find(slot))),
+            Self::Redis(store) if self.is_in_one_order() && !self.may_lag() => {
+                store.glance(slot, freshness).map(Glance::Sent)
+            }
+            Self::Redis(_) | Self::Unusable(_) => None,
+        }
+    }
+
+    /// From now on, readers may wait for that long, each by a timer of its own.
+    pub(crate) fn bear(&self, limit: Duration) {
+        if let Self::Redis(store) = self {
+            store.bear(limit);
         }
     }
 

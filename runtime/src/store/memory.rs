@@ -179,6 +179,14 @@ impl MemoryStore {
     }
 }
 
+impl MemoryStore {
+    /// A value, and what is left of its life.
+    pub(super) fn find(&self, key: &Key) -> Option<(Bytes, Duration)> {
+        let now = clock::now();
+        self.live(&key.0, now).map(|entry| (entry.value, entry.deadline - now))
+    }
+}
+
 impl Store for MemoryStore {
     async fn read(&self, keys: &[&Key], _freshness: Freshness) -> Result<Reading> {
         let now = clock::now();

@@ -3,6 +3,7 @@
 mod any;
 #[cfg(any(test, feature = "test-util"))]
 mod conformance;
+mod glance;
 mod many;
 mod memory;
 mod redis;
@@ -14,6 +15,7 @@ mod wake;
 pub(crate) use any::AnyStore;
 #[cfg(feature = "test-util")]
 pub use conformance::conforms;
+pub(crate) use glance::{Glance, Seen};
 pub(crate) use many::{Held, ManyClaimed, ManyClaims, Replacement, SlotClaim};
 pub(crate) use memory::MemoryStore;
 pub(crate) use redis::RedisStore;

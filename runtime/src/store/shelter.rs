@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::{
     Claim, ClaimRequest, Freshness, Guarded, Held, ManyClaimed, ManyClaims, MemoryStore, Overlap, Reading,
-    RedisStore, Replacement, StampStates, Store, Values, Wake, many,
+    RedisStore, Replacement, StampStates, Store, Values, Wake, many, redis,
 };
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
@@ -81,6 +81,17 @@ impl ShelteredStore {
             self.refuge.lock().unwrap_or_else(PoisonError::into_inner).take();
             self.in_use.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// From now on, readers may wait for that long.
+    pub(super) fn bear(&self, limit: Duration) {
+        self.redis.bear(limit);
+    }
+
+    /// Reads one slot from Redis on the short way, unless something stands in it.
+    pub(super) fn glance(&self, slot: &Key, freshness: Freshness) -> Option<redis::Glance> {
+        let undisturbed = !self.pending.load(Ordering::Acquire) && self.shelter(&[slot]).is_none();
+        undisturbed.then(|| self.redis.glance(slot, freshness)).flatten()
     }
 
     /// The refuge, if there is one, whatever the servers do now.

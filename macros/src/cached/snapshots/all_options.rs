@@ -28,9 +28,7 @@ impl Service {
                 key.literal("/");
                 ::other::__private::part(key, &to);
             })
-            .tag(|key| {
-                key.literal("rates");
-            })
+            .fixed_tags(&["rates"])
             .tag(|key| {
                 key.literal("bank:");
                 ::other::__private::part(key, &bank.id);

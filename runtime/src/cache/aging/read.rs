@@ -8,7 +8,7 @@ use super::super::flow::{Task, load_alone, load_and_store, restore};
 use super::super::keeper::Keeper;
 use super::super::outcome::{Outcome, Verdict};
 use super::super::plan::{Mode, Plan};
-use super::super::session::{Right, Session, Step};
+use super::super::session::{First, Right, Session, Step};
 use super::behind::Behind;
 use super::ended::{self, Renewed, Turn};
 use super::{Age, sliding};
@@ -21,6 +21,7 @@ const AGAIN: Duration = Duration::from_millis(5);
 pub(in crate::cache) async fn read_aging<S, T, V, B, F, R>(
     task: Task<T::Payload, V, B>,
     keeper: Option<Keeper<T::Value>>,
+    mut first: Option<First>,
 ) -> T
 where
     T: Outcome<S>,
@@ -35,7 +36,7 @@ where
     }
     let (mut deadline, mut looks) = (None, 0_u32);
     loop {
-        let mut session = Session::new(&task.plan, expected);
+        let mut session = Session::new(&task.plan, expected, first.take());
         let entry = loop {
             let entry = match session.next().await {
                 Step::Found(entry) => entry,

@@ -26,7 +26,7 @@ pub(super) async fn over(
     let store = plan.home.store();
     // The stamps of an entry that is renewed again and again must live on with it. What the body is about to load is to
     // be invalidated by any change of them from here on.
-    let stamps: Vec<&Key> = plan.stamps.iter().collect();
+    let stamps: Vec<&Key> = plan.stamps().iter().collect();
     let capture = pin!(store.capture(&stamps, plan.stamp_life()));
     let states = plan.home.in_time(plan.options.timeout, "capture stamps", capture).await?;
     let current = plan.current(&states);
@@ -36,11 +36,11 @@ pub(super) async fn over(
 /// Whether the slot still has the entry that begins with `seen`, and every stamp vouches for it.
 pub(super) async fn is_there(plan: &Plan, expected: Expected, seen: &Prefix) -> Result<bool> {
     let store = plan.home.store();
-    let keys: Vec<&Key> = std::iter::once(&plan.key).chain(&plan.stamps).collect();
+    let keys: Vec<&Key> = std::iter::once(&plan.key).chain(plan.stamps()).collect();
     let read = pin!(store.read(&keys, Freshness::Current));
     let values = plan.home.in_time(plan.options.timeout, "read", read).await?.values;
     let states = values[1..].iter().map(|value| StampState::of(value.as_deref()));
-    let declared: Vec<_> = plan.stamps.iter().zip(states).collect();
+    let declared: Vec<_> = plan.stamps().iter().zip(states).collect();
     match judge(values[0].as_deref(), &declared, expected) {
         Finding::Value { others } if values[0].as_deref().is_some_and(|slot| slot.starts_with(seen)) => {
             all_current(plan, &others).await

@@ -54,17 +54,17 @@ pub fn entries<K>(
 ) -> Entries<K> {
     let mut entries = Entries { ids: Vec::new(), items: Vec::new(), places: Vec::new(), plan };
     let mut named = entries.plan.clone();
-    let common = named.stamps.len();
+    let common = named.declared().len();
     let mut known: HashMap<Key, usize> = HashMap::new();
     for id in given {
-        named.stamps.truncate(common);
+        named.redeclare(common);
         name(&mut named, &id);
         let next = entries.items.len();
         let place = *known.entry(named.key.clone()).or_insert(next);
         entries.places.push(place);
         if place == next {
             entries.ids.push(id);
-            let tags = named.stamps[common..].iter().cloned().collect();
+            let tags = named.declared()[common..].iter().cloned().collect();
             entries.items.push(Item { key: named.key.clone(), tags });
         }
     }

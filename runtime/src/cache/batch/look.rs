@@ -29,8 +29,8 @@ pub(super) struct Stamps {
 
 impl Stamps {
     pub(super) fn of(plan: &Plan, items: &[Item], with_own: bool) -> Self {
-        let mut stamps = Self { keys: plan.stamps.to_vec(), declared: Vec::new(), own: Vec::new() };
-        let common = plan.stamps.len();
+        let mut stamps = Self { keys: plan.stamps().to_vec(), declared: Vec::new(), own: Vec::new() };
+        let common = plan.stamps().len();
         let mut known: HashMap<Key, usize> = HashMap::new();
         for item in items {
             let own_tags = item.tags.iter().map(|tag| {

@@ -94,7 +94,7 @@ impl Session<'_> {
         };
         match ending {
             Ending::Loaded(entry) => match judge(Some(&entry), &[], self.expected) {
-                Finding::Value { others } if late || others.len() == self.plan.stamps.len() => {
+                Finding::Value { others } if late || others.len() == self.plan.stamps().len() => {
                     self.found(&entry, self.own_stamp_at(look));
                     Ok(Some(Step::Found(entry)))
                 }

@@ -46,6 +46,7 @@ pub(super) fn limits(settings: &Settings) -> Limits {
         pool_size: settings.pool_size,
         connect_timeout: settings.connect_timeout,
         command_timeout: settings.command_timeout,
+        patience: settings.cache_timeout,
         max_retries: settings.max_retries,
         merge_reads: settings.enable_auto_pipelining,
         max_memory: settings.max_memory,

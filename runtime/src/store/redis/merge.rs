@@ -1,25 +1,27 @@
-//! Merged reads: while one read is under way, later ones gather and travel together, each key once.
+//! Merged reads: the keys of those who ask at the same time in one `MGET`, those that they share once.
 //!
-//! Under concurrency the cost of a read is the client's work per command, not the server's: one `MGET` for sixty callers
-//! costs little more than one for a single caller, and the stamps that they share are read once. A caller that is alone is
-//! sent at once. Large values are not merged: all of a reply must be there before any of it is handed on.
+//! Large values are not merged: all of a reply must be there before any of it is handed on.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use tokio::sync::oneshot;
 
-use super::spread;
+use super::gather::{Answered, Gatherer, Sends, Ticket};
+use super::{millis, spread};
+use crate::clock::{self, Instant};
 use crate::connection::{Connection, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
-use crate::store::{Freshness, Reading, Values};
+use crate::store::{Freshness, Reading, Via};
 
 /// Callers that travel together at most.
-const MOST_CALLERS: usize = 256;
+const MOST_CALLERS: usize = 128;
 /// Keys of one caller above which it is sent alone.
 const MOST_KEYS: usize = 32;
 /// Bytes that one merged reply should not exceed, judged by the replies before it.
@@ -28,40 +30,50 @@ const BYTES_OF_A_REPLY: usize = 256 << 10;
 const LARGE: usize = 8 << 10;
 
 /// Sends the reads of one connection.
-#[derive(Debug, Clone)]
-pub(super) struct Merger(Arc<Shared>);
-
 #[derive(Debug)]
-struct Shared {
-    connection: Connection,
+pub(super) struct Merger {
+    reads: Gatherer<Reads>,
     merges: bool,
-    gathering: Mutex<Gathering>,
+}
+
+/// See [`Sends`].
+#[derive(Debug)]
+struct Reads {
+    connection: Connection,
     /// A moving average of the bytes that a caller gets.
     typical: AtomicUsize,
-}
-
-#[derive(Debug, Default)]
-struct Gathering {
-    /// Whether a read is under way, whose end sends those who wait.
-    under_way: bool,
-    waiting: Vec<Waiting>,
+    /// How long the answer to a batch is waited for, in milliseconds: as long as the most patient of its callers would.
+    patience: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Waiting {
-    keys: SmallVec<[Key; 4]>,
-    asked: Asked,
-    answer: oneshot::Sender<Result<Reading>>,
+struct Asked {
+    keys: SmallVec<[Key; 1]>,
+    how: How,
 }
 
 /// Of whom, and how.
 #[derive(Debug, Clone, Copy)]
-struct Asked {
+struct How {
     server: Server,
     watched: bool,
 }
 
-impl Asked {
+/// What came for a batch.
+struct Came {
+    values: Vec<Result<Option<Bytes>>>,
+    /// For each caller where its keys are among them, where it is not the caller's own place.
+    places: Option<Vec<SmallVec<[usize; 4]>>>,
+    via: Option<Via>,
+}
+
+/// The read of one key, handed in.
+pub(crate) struct Glance(Ticket<Reads>);
+
+/// What a [`Glance`] saw. The bytes stay with those of the callers that it travelled with.
+pub(crate) struct Seen(Answered<Reads>);
+
+impl How {
     fn of(freshness: Freshness) -> Self {
         match freshness {
             Freshness::Current => Self { server: Server::Familiar, watched: false },
@@ -82,146 +94,105 @@ impl Asked {
 
 impl Merger {
     pub(super) fn new(connection: Connection) -> Self {
-        let (gathering, typical) = (Mutex::default(), AtomicUsize::new(0));
         let merges = connection.limits().merge_reads;
-        Self(Arc::new(Shared { connection, merges, gathering, typical }))
+        let patience = AtomicU64::new(millis(connection.limits().patience));
+        Self { reads: Gatherer::new(Reads { connection, typical: AtomicUsize::new(0), patience }), merges }
+    }
+
+    /// From now on, a caller may wait for that long, by a timer of its own.
+    pub(super) fn bear(&self, limit: Duration) {
+        let patience = &self.reads.sends().patience;
+        if patience.load(Ordering::Relaxed) < millis(limit) {
+            patience.fetch_max(millis(limit), Ordering::Relaxed);
+        }
     }
 
     /// Reads the keys, at once or together with others. What is read was there after the call began.
-    ///
-    /// A caller that is dropped disturbs nobody: whoever is sent alone hands its turn on, and gathered reads are sent by a
-    /// task of their own.
     pub(super) async fn read(&self, keys: &[&Key], freshness: Freshness) -> Result<Reading> {
-        let asked = Asked::of(freshness);
-        if keys.len() > MOST_KEYS {
-            // A batch of its own: not merged, and not what a caller typically gets.
-            let (values, via) = spread::read(&self.0.connection, asked.server, asked.watched, keys).await?;
+        let how = How::of(freshness);
+        let reads = self.reads.sends();
+        if keys.len() > MOST_KEYS || !self.merges_now() {
+            let (values, via) = spread::read(&reads.connection, how.server, how.watched, keys).await?;
+            if keys.len() <= MOST_KEYS {
+                // A larger batch is not what a caller typically gets.
+                reads.learn(values.iter().flatten().map(Bytes::len).sum());
+            }
             return Ok(Reading { values: values.into_iter().collect(), via, left: None });
         }
-        if !self.0.merges || self.0.typical.load(Ordering::Relaxed) > LARGE {
-            return self.0.read_alone(asked, keys).await;
-        }
-        let answer = {
-            let mut gathering = self.0.gathering();
-            if gathering.under_way {
-                let (answer, answered) = oneshot::channel();
-                gathering.waiting.push(Waiting {
-                    keys: keys.iter().copied().cloned().collect(),
-                    asked,
-                    answer,
-                });
-                Some(answered)
-            } else {
-                gathering.under_way = true;
-                None
-            }
+        let keys = keys.iter().copied().cloned().collect();
+        let answered = self.reads.hand_in(Asked { keys, how }).await?;
+        let came = answered.answers();
+        let values = match &came.places {
+            Some(places) => places[answered.place].iter().map(|&place| came.values[place].clone()).collect(),
+            None => came.values[answered.place].clone().map(|value| std::iter::once(value).collect()),
         };
-        if let Some(answered) = answer {
-            // Nobody answers when the runtime is being shut down, and the sending task with it.
-            return answered.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "read")));
-        }
-        let _turn = Turn(&self.0);
-        self.0.read_alone(asked, keys).await
+        Ok(Reading { values: values?, via: came.via, left: None })
     }
-}
 
-/// The turn of a caller that was sent alone; its end sends those who gathered meanwhile.
-struct Turn<'a>(&'a Arc<Shared>);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let gathered = Gathered { shared: Arc::clone(self.0), holds_turn: true };
-        // Without a runtime nothing can be sent any more: dropping `gathered` tells those who wait.
-        if let Some(gathered) = gathered.unless_nobody_waits()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(gathered.send_all());
-        }
-    }
-}
-
-/// The turn of the task that sends those who gathered. However the task ends, also with its runtime, nobody is left
-/// waiting: those who were not answered are told by their channels, and the next caller is sent at once.
-struct Gathered {
-    shared: Arc<Shared>,
-    holds_turn: bool,
-}
-
-impl Drop for Gathered {
-    fn drop(&mut self) {
-        if self.holds_turn {
-            let mut gathering = self.shared.gathering();
-            gathering.under_way = false;
-            gathering.waiting.clear();
-        }
-    }
-}
-
-impl Gathered {
-    /// Gives the turn back if nobody waits, in one step with looking.
-    fn unless_nobody_waits(mut self) -> Option<Self> {
-        let mut gathering = self.shared.gathering();
-        if gathering.waiting.is_empty() {
-            gathering.under_way = false;
-            drop(gathering);
-            self.holds_turn = false;
+    /// Hands in the read of one key, where it would be merged with others. It has no timer of its own: the batch has.
+    pub(super) fn glance(&self, key: &Key, freshness: Freshness) -> Option<Glance> {
+        let reads = self.reads.sends();
+        let hurried = reads.patience.load(Ordering::Relaxed) == millis(reads.connection.limits().patience);
+        if !hurried || !self.merges_now() {
             return None;
         }
-        drop(gathering);
-        Some(self)
+        let keys = std::iter::once(key.clone()).collect();
+        Some(Glance(self.reads.hand_in(Asked { keys, how: How::of(freshness) })))
     }
 
-    /// Sends batch after batch until nobody waits.
-    async fn send_all(mut self) {
-        loop {
-            // Those who were just answered ask again at once: give them the chance to be part of this batch.
-            tokio::task::yield_now().await;
-            match self.unless_nobody_waits() {
-                Some(gathered) => self = gathered,
-                None => return,
-            }
-            let batch = self.next_batch();
-            if !batch.is_empty() {
-                self.shared.send(batch).await;
-            }
-        }
-    }
-
-    fn next_batch(&self) -> Vec<Waiting> {
-        let mut gathering = self.shared.gathering();
-        // Those who have given up need no answer.
-        gathering.waiting.retain(|waiting| !waiting.answer.is_closed());
-        let most =
-            (BYTES_OF_A_REPLY / self.shared.typical.load(Ordering::Relaxed).max(1)).clamp(1, MOST_CALLERS);
-        let count = gathering.waiting.len().min(most);
-        gathering.waiting.drain(..count).collect()
+    fn merges_now(&self) -> bool {
+        self.merges && self.reads.sends().typical.load(Ordering::Relaxed) <= LARGE
     }
 }
 
-impl Shared {
-    fn gathering(&self) -> MutexGuard<'_, Gathering> {
-        self.gathering.lock().unwrap_or_else(PoisonError::into_inner)
+impl Future for Glance {
+    type Output = Result<Seen>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|answered| answered.map(Seen))
+    }
+}
+
+impl Seen {
+    /// What the slot held.
+    pub(crate) fn value(&self) -> Result<Option<&Bytes>> {
+        let came = self.0.answers();
+        let place = came.places.as_ref().map_or(self.0.place, |places| places[self.0.place][0]);
+        came.values[place].as_ref().map(Option::as_ref).map_err(Clone::clone)
     }
 
-    async fn read_alone(&self, asked: Asked, keys: &[&Key]) -> Result<Reading> {
-        let (values, via) = spread::read(&self.connection, asked.server, asked.watched, keys).await?;
-        self.learn(values.iter().flatten().map(Bytes::len).sum());
-        Ok(Reading { values: values.into_iter().collect(), via, left: None })
+    /// Over what it came.
+    pub(crate) fn via(&self) -> Option<Via> {
+        self.0.answers().via
+    }
+}
+
+impl Sends for Reads {
+    type Request = Asked;
+    type Answers = Came;
+
+    fn most(&self) -> usize {
+        (BYTES_OF_A_REPLY / self.typical.load(Ordering::Relaxed).max(1)).clamp(1, MOST_CALLERS)
     }
 
-    async fn send(&self, batch: Vec<Waiting>) {
+    async fn send(&self, batch: Vec<Asked>, since: Instant) -> Came {
         let (asked, places) = once_each(&batch);
-        let how = batch.iter().map(|waiting| waiting.asked).reduce(Asked::with).unwrap_or(batch[0].asked);
-        let (values, via) = spread::read_each(&self.connection, how.server, how.watched, &asked).await;
+        let how =
+            batch.iter().map(|asked| asked.how).reduce(How::with).unwrap_or(How::of(Freshness::Current));
+        let read = spread::read_each(&self.connection, how.server, how.watched, &asked);
+        let limit = Duration::from_millis(self.patience.load(Ordering::Relaxed));
+        let Some((values, via)) = clock::within_since(since, limit, pin!(read)).await else {
+            let error = Error::new(ErrorKind::Timeout, "read").with("limit", format_args!("{limit:?}"));
+            let values = std::iter::repeat_with(|| Err(error.clone())).take(asked.len()).collect();
+            return Came { values, places, via: None };
+        };
         let bytes: usize = values.iter().flatten().flatten().map(Bytes::len).sum();
-        self.learn(bytes / batch.len());
-        for (waiting, places) in batch.into_iter().zip(places) {
-            let own: Result<Values> = places.into_iter().map(|place| values[place].clone()).collect();
-            // A caller that is gone is not interested.
-            let _ = waiting.answer.send(own.map(|values| Reading { values, via, left: None }));
-        }
+        self.learn(bytes / batch.len().max(1));
+        Came { values, places, via }
     }
+}
 
+impl Reads {
     /// Moves the average an eighth of the way; a race between two moves loses one of them, which does no harm.
     fn learn(&self, bytes: usize) {
         let typical = self.typical.load(Ordering::Relaxed);
@@ -229,23 +200,27 @@ impl Shared {
     }
 }
 
-/// The keys of a batch, each once, and for each caller where its own are among them.
-fn once_each(batch: &[Waiting]) -> (Vec<&Key>, Vec<SmallVec<[usize; 4]>>) {
-    let mut asked: Vec<&Key> = Vec::with_capacity(batch.len() + 4);
+/// The keys of a batch, and for each caller where its own are among them. Keys of callers that ask for several, such as the
+/// stamps that they share, are asked for once.
+fn once_each(batch: &[Asked]) -> (Vec<&Key>, Option<Vec<SmallVec<[usize; 4]>>>) {
+    if batch.iter().all(|asked| asked.keys.len() == 1) {
+        return (batch.iter().map(|asked| &asked.keys[0]).collect(), None);
+    }
+    let mut all: Vec<&Key> = Vec::with_capacity(batch.len() + 4);
     let mut known: HashMap<&Key, usize> = HashMap::with_capacity(batch.len() + 4);
     let places = batch
         .iter()
-        .map(|waiting| {
+        .map(|asked| {
             let place = |key| {
                 *known.entry(key).or_insert_with(|| {
-                    asked.push(key);
-                    asked.len() - 1
+                    all.push(key);
+                    all.len() - 1
                 })
             };
-            waiting.keys.iter().map(place).collect()
+            asked.keys.iter().map(place).collect()
         })
         .collect();
-    (asked, places)
+    (all, Some(places))
 }
 
 #[cfg(test)]
@@ -255,16 +230,15 @@ mod tests {
     #[test]
     fn shared_keys_are_asked_for_once_and_answers_keep_their_order() {
         let key = |name: &str| Key::of(name);
-        let waiting = |names: &[&str]| Waiting {
+        let waiting = |names: &[&str]| Asked {
             keys: names.iter().map(|name| key(name)).collect(),
-            asked: Asked::of(Freshness::Current),
-            answer: oneshot::channel().0,
+            how: How::of(Freshness::Current),
         };
         let batch = [waiting(&["a", "stamp"]), waiting(&["b", "stamp"]), waiting(&["a", "stamp", "tag"])];
         let (asked, places) = once_each(&batch);
         assert_eq!(asked, [&key("a"), &key("stamp"), &key("b"), &key("tag")]);
         assert_eq!(
-            places.iter().map(|places| places.to_vec()).collect::<Vec<_>>(),
+            places.expect("several").iter().map(|places| places.to_vec()).collect::<Vec<_>>(),
             [vec![0, 1], vec![2, 1], vec![0, 1, 3]]
         );
     }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod capture;
+mod gather;
 mod identity;
 mod many;
 mod merge;
@@ -27,6 +28,8 @@ use crate::store::Lease;
 
 use answer::{bulks, is_code, unexpected, wire};
 use capture::Captures;
+pub(crate) use merge::{Glance, Seen};
+
 use merge::Merger;
 use spread::mget;
 
@@ -52,6 +55,16 @@ impl RedisStore {
 
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Reads one slot together with whatever others read.
+    pub(super) fn glance(&self, slot: &Key, freshness: Freshness) -> Option<Glance> {
+        (!self.connection.distrusts()).then(|| self.reads.glance(slot, freshness)).flatten()
+    }
+
+    /// From now on, readers may wait for that long.
+    pub(super) fn bear(&self, limit: Duration) {
+        self.reads.bear(limit);
     }
 
     /// Claims a slot that is empty: in one command where no stamp is asked for, else in one pipeline.

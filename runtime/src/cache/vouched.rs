@@ -1,0 +1,66 @@
+//! What was last seen to vouch for an entry of a function: where all its entries depend on the same stamps, the next one is
+//! known to be valid by a comparison of bytes.
+
+use std::sync::{PoisonError, RwLock};
+
+use super::at_hand::Marks;
+use super::plan::{Local, Plan};
+use crate::codec::envelope::Envelope;
+use crate::store::Via;
+
+/// See the module. One for each function.
+#[derive(Debug, Default)]
+pub(crate) struct Vouched(RwLock<Option<Last>>);
+
+#[derive(Debug)]
+struct Last {
+    /// The memory of the `Keylatch` that the marks belong to.
+    local: u64,
+    /// The stamps as an entry holds them, names and values.
+    stamps: Box<[u8]>,
+    marks: Marks,
+    /// Over what their changes are told.
+    told: Option<Via>,
+}
+
+impl Vouched {
+    pub(crate) const fn new() -> Self {
+        Self(RwLock::new(None))
+    }
+
+    /// Whether an entry that came over `via` depends on just the declared stamps, as they are now; what `with` makes of their
+    /// marks.
+    pub(super) fn of<R>(
+        &self,
+        plan: &Plan,
+        envelope: &Envelope<'_>,
+        via: Option<Via>,
+        with: impl FnOnce(&Marks) -> R,
+    ) -> Option<R> {
+        if !plan.depends_alike() {
+            return None;
+        }
+        let last = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let last = last.as_ref().filter(|last| {
+            let strict = plan.options.local == Local::Off;
+            let in_order = || via.zip(last.told).is_some_and(|(answer, told)| answer.is_in_order_with(told));
+            plan.home.local().is_some_and(|local| local.id() == last.local)
+                && *last.stamps == *envelope.stamps.as_bytes()
+                && (!strict || in_order())
+                && last.marks.iter().all(|mark| mark.stands())
+        })?;
+        Some(with(&last.marks))
+    }
+
+    /// An entry was found to be valid by these marks, which are all that the function declares.
+    pub(super) fn remember(&self, plan: &Plan, envelope: &Envelope<'_>, via: Option<Via>, marks: &Marks) {
+        let Some(local) = plan.home.local().filter(|_| plan.depends_alike()) else { return };
+        // Without one order the marks are looked up each time.
+        let told = via.filter(|via| {
+            marks.iter().all(|mark| mark.known().is_some_and(|(_, told)| via.is_in_order_with(told)))
+        });
+        let last =
+            Last { local: local.id(), stamps: envelope.stamps.as_bytes().into(), marks: marks.clone(), told };
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+}

@@ -1,0 +1,269 @@
+//! Requests that travel together: while some are on their way, later ones gather and are sent in one go.
+//!
+//! Under concurrency the cost of a command is the client's work for it, not the server's: one command for sixty callers costs
+//! little more than one for a single caller. A caller that is alone is sent at once. Those who gather are sent by a task of
+//! their own, so a caller that is dropped, or not polled any more, disturbs nobody.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::clock::{self, Instant};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Requests above which a batch goes even while others are on their way, and how many may be.
+const FULL: usize = 32;
+const MOST_ON_THEIR_WAY: usize = 4;
+
+/// How requests of one kind are sent.
+pub(super) trait Sends: Send + Sync + 'static {
+    type Request: Send;
+    /// What a batch is answered with; each caller finds its own part by its place.
+    type Answers: Send + Sync;
+
+    /// How many may travel together.
+    fn most(&self) -> usize;
+
+    /// Sends them, of which the first has waited since `since`.
+    fn send(&self, batch: Vec<Self::Request>, since: Instant) -> impl Future<Output = Self::Answers> + Send;
+}
+
+/// Gathers requests of one kind.
+pub(super) struct Gatherer<S: Sends>(Arc<Shared<S>>);
+
+struct Shared<S: Sends> {
+    sends: S,
+    gathering: Mutex<Gathering<S>>,
+}
+
+struct Gathering<S: Sends> {
+    /// Whether a caller that was alone is on its way.
+    alone: bool,
+    /// The tasks that send.
+    couriers: usize,
+    /// Batches that take no more.
+    full: VecDeque<Load<S>>,
+    /// The one that gathers.
+    open: Option<Load<S>>,
+}
+
+/// What travels together.
+struct Load<S: Sends> {
+    requests: Vec<S::Request>,
+    since: Instant,
+    batch: Arc<Batch<S>>,
+}
+
+/// Those who travel together.
+pub(super) struct Batch<S: Sends> {
+    /// `None`: nobody will answer, for the runtime is being shut down.
+    answers: OnceLock<Option<S::Answers>>,
+    wakers: Mutex<Vec<Option<Waker>>>,
+}
+
+/// A request that was handed in.
+pub(super) enum Ticket<S: Sends> {
+    Alone(Pin<Box<dyn Future<Output = S::Answers> + Send>>),
+    Together { batch: Arc<Batch<S>>, place: usize },
+    Taken,
+}
+
+/// The answers of a batch, and one caller's place among them.
+pub(super) struct Answered<S: Sends> {
+    of: Of<S>,
+    pub(super) place: usize,
+}
+
+enum Of<S: Sends> {
+    One(S::Answers),
+    Several(Arc<Batch<S>>),
+}
+
+impl<S: Sends> Gatherer<S> {
+    pub(super) fn new(sends: S) -> Self {
+        let gathering = Gathering { alone: false, couriers: 0, full: VecDeque::new(), open: None };
+        Self(Arc::new(Shared { sends, gathering: Mutex::new(gathering) }))
+    }
+
+    pub(super) fn sends(&self) -> &S {
+        &self.0.sends
+    }
+
+    /// Sends the request, at once or together with others. A caller that is alone is sent when the ticket is first polled.
+    pub(super) fn hand_in(&self, request: S::Request) -> Ticket<S> {
+        let runtime = tokio::runtime::Handle::try_current();
+        let mut gathering = self.0.gathering();
+        let (false, Ok(runtime)) = (!gathering.alone && gathering.couriers == 0, runtime) else {
+            gathering.alone = true;
+            drop(gathering);
+            return Ticket::Alone(self.alone(request));
+        };
+        let most = self.0.sends.most();
+        let open = gathering.open.get_or_insert_with(|| Load::new(most));
+        open.requests.push(request);
+        let (batch, place, waiting) = (Arc::clone(&open.batch), open.requests.len() - 1, open.requests.len());
+        if waiting >= most {
+            let full = gathering.open.take();
+            gathering.full.extend(full);
+        }
+        if gathering.couriers == 0 || (waiting == FULL.min(most) && gathering.couriers < MOST_ON_THEIR_WAY) {
+            gathering.couriers += 1;
+            drop(gathering);
+            runtime.spawn(Courier(Arc::clone(&self.0)).run());
+        }
+        Ticket::Together { batch, place }
+    }
+
+    fn alone(&self, request: S::Request) -> Pin<Box<dyn Future<Output = S::Answers> + Send>> {
+        let turn = Turn(Arc::clone(&self.0));
+        Box::pin(async move {
+            let Turn(shared) = &turn;
+            shared.sends.send(vec![request], clock::now()).await
+        })
+    }
+}
+
+/// The turn of a caller that was alone.
+struct Turn<S: Sends>(Arc<Shared<S>>);
+
+impl<S: Sends> Drop for Turn<S> {
+    fn drop(&mut self) {
+        self.0.gathering().alone = false;
+    }
+}
+
+/// The task that sends those who have gathered. However it ends, also with its runtime, nobody is left waiting.
+struct Courier<S: Sends>(Arc<Shared<S>>);
+
+impl<S: Sends> Courier<S> {
+    /// Sends batch after batch until nobody waits.
+    async fn run(self) {
+        loop {
+            // Those who were just answered ask again at once: give them the chance to be part of this batch.
+            tokio::task::yield_now().await;
+            let Some(Load { batch, requests, since }) = self.0.next() else { return };
+            let sent = Sent(batch);
+            let answers = self.0.sends.send(requests, since).await;
+            let _ = sent.0.answers.set(Some(answers));
+        }
+    }
+}
+
+impl<S: Sends> Drop for Courier<S> {
+    fn drop(&mut self) {
+        let mut gathering = self.0.gathering();
+        gathering.couriers -= 1;
+        if gathering.couriers == 0 {
+            let abandoned = std::mem::take(&mut gathering.full).into_iter().chain(gathering.open.take());
+            drop(gathering);
+            abandoned.for_each(|load| drop(Sent(load.batch)));
+        }
+    }
+}
+
+/// A batch on its way; its end wakes whoever waits for it.
+struct Sent<S: Sends>(Arc<Batch<S>>);
+
+impl<S: Sends> Drop for Sent<S> {
+    fn drop(&mut self) {
+        // Without an answer by now, there will be none.
+        let _ = self.0.answers.set(None);
+        let wakers = std::mem::take(&mut *self.0.wakers());
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+impl<S: Sends> Shared<S> {
+    fn gathering(&self) -> MutexGuard<'_, Gathering<S>> {
+        self.gathering.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Option<Load<S>> {
+        let mut gathering = self.gathering();
+        gathering.full.pop_front().or_else(|| gathering.open.take())
+    }
+}
+
+impl<S: Sends> Load<S> {
+    fn new(most: usize) -> Self {
+        Self { requests: Vec::with_capacity(most.min(FULL)), since: clock::now(), batch: Arc::default() }
+    }
+}
+
+impl<S: Sends> Batch<S> {
+    fn wakers(&self) -> MutexGuard<'_, Vec<Option<Waker>>> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Sends> Default for Batch<S> {
+    fn default() -> Self {
+        Self { answers: OnceLock::new(), wakers: Mutex::default() }
+    }
+}
+
+impl<S: Sends> Future for Ticket<S> {
+    type Output = Result<Answered<S>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let ticket = self.get_mut();
+        let answered = match ticket {
+            Self::Alone(sent) => {
+                sent.as_mut().poll(cx).map(|answers| Ok(Answered { of: Of::One(answers), place: 0 }))
+            }
+            Self::Together { batch, place } => match batch.poll(*place, cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => match std::mem::replace(ticket, Self::Taken) {
+                    Self::Together { batch, place } => {
+                        return Poll::Ready(Ok(Answered { of: Of::Several(batch), place }));
+                    }
+                    Self::Alone(_) | Self::Taken => unreachable!("it is one of several"),
+                },
+            },
+            Self::Taken => unreachable!("a ticket is not polled after its answer"),
+        };
+        answered
+    }
+}
+
+impl<S: Sends> Batch<S> {
+    fn poll(&self, place: usize, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.answers.get().is_none() {
+            let mut wakers = self.wakers();
+            // The answer is there before the wakers are taken: whoever comes too late to be woken sees it here.
+            if self.answers.get().is_none() {
+                if wakers.len() <= place {
+                    wakers.resize(place + 1, None);
+                }
+                match &mut wakers[place] {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                return Poll::Pending;
+            }
+        }
+        let answered = self.answers.get().is_some_and(Option::is_some);
+        Poll::Ready(if answered { Ok(()) } else { Err(Error::new(ErrorKind::Unavailable, "read")) })
+    }
+}
+
+impl<S: Sends> fmt::Debug for Gatherer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gatherer").finish_non_exhaustive()
+    }
+}
+
+impl<S: Sends> Answered<S> {
+    pub(super) fn answers(&self) -> &S::Answers {
+        match &self.of {
+            Of::One(answers) => answers,
+            Of::Several(batch) => {
+                batch.answers.get().and_then(Option::as_ref).expect("a ticket is ready when it is answered")
+            }
+        }
+    }
+}
