@@ -125,13 +125,12 @@ impl<'a> Session<'a> {
 
     async fn look_up(&mut self) -> Result<Step> {
         let freshness = self.freshness();
-        let mut look = match self.first.take() {
-            Some(seen) => seen?,
-            None => {
-                self.plan.home.open("look up")?;
-                self.plan.home.repeat_kept_invalidations(&self.plan.key).await?;
-                self.look(freshness).await?
-            }
+        let mut look = if let Some(seen) = self.first.take() {
+            seen?
+        } else {
+            self.plan.home.open("look up")?;
+            self.plan.home.repeat_kept_invalidations(&self.plan.key).await?;
+            self.look(freshness).await?
         };
         let mut finding = self.finding(&look);
         if freshness == Freshness::MayLag && !matches!(finding, Finding::Value { .. }) {

@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
@@ -210,23 +210,17 @@ impl<S: Sends> Future for Ticket<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ticket = self.get_mut();
-        let answered = match ticket {
+        match ticket {
             Self::Alone(sent) => {
-                sent.as_mut().poll(cx).map(|answers| Ok(Answered { of: Of::One(answers), place: 0 }))
+                return sent.as_mut().poll(cx).map(|answers| Ok(Answered { of: Of::One(answers), place: 0 }));
             }
-            Self::Together { batch, place } => match batch.poll(*place, cx) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                Poll::Ready(Ok(())) => match std::mem::replace(ticket, Self::Taken) {
-                    Self::Together { batch, place } => {
-                        return Poll::Ready(Ok(Answered { of: Of::Several(batch), place }));
-                    }
-                    Self::Alone(_) | Self::Taken => unreachable!("it is one of several"),
-                },
-            },
-            Self::Taken => unreachable!("a ticket is not polled after its answer"),
-        };
-        answered
+            Self::Together { batch, place } => ready!(batch.poll(*place, cx))?,
+            Self::Taken => {}
+        }
+        match std::mem::replace(ticket, Self::Taken) {
+            Self::Together { batch, place } => Poll::Ready(Ok(Answered { of: Of::Several(batch), place })),
+            Self::Alone(_) | Self::Taken => unreachable!("a ticket is not polled after its answer"),
+        }
     }
 }
 
