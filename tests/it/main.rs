@@ -14,6 +14,7 @@ mod global;
 mod health;
 mod held;
 mod keys;
+mod kinds;
 mod local;
 mod locks;
 mod order;

@@ -27,7 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
-use crate::lock::{HeldLocks, LockBuilder};
+use crate::lock::{CountdownLatch, HeldLocks, LockBuilder};
 use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
@@ -220,6 +220,11 @@ impl Keylatch {
     pub fn lock(&self, key: impl Into<Key>) -> LockBuilder {
         let key = key.into();
         LockBuilder::new(self.clone(), |writer| writer.encoded(key.as_bytes()))
+    }
+
+    /// A countdown latch by key.
+    pub fn countdown_latch(&self, key: impl Into<Key>) -> CountdownLatch {
+        CountdownLatch::new(self.clone(), &key.into())
     }
 
     /// Invalidates one entry, and those made from it. See

@@ -10,6 +10,7 @@ pub(crate) struct KeySpace {
     function: Box<[u8]>,
     template: Box<[u8]>,
     lock: Box<[u8]>,
+    latch: Box<[u8]>,
     all: Key,
     servers: Key,
 }
@@ -31,6 +32,7 @@ impl KeySpace {
             function: prefix("#function:"),
             template: prefix("#template:"),
             lock: prefix("#lock:"),
+            latch: prefix("#latch:"),
             all: Key(KeyBytes::from_slice(&prefix("#all"))),
             servers: Key([namespace.as_str().as_bytes(), SERVERS].concat().into()),
         }
@@ -61,6 +63,11 @@ impl KeySpace {
         render(&self.lock, write)
     }
 
+    /// `{namespace}#latch:{rendered}`: a countdown latch.
+    pub(crate) fn latch(&self, write: impl FnOnce(&mut KeyWriter)) -> Key {
+        render(&self.latch, write)
+    }
+
     /// `{namespace}#all`: the stamp of everything.
     pub(crate) fn all(&self) -> &Key {
         &self.all
@@ -84,6 +91,16 @@ pub(crate) fn stamp_of(entry: &Key) -> Key {
     bytes.push(b'{');
     bytes.extend_from_slice(&entry.0);
     bytes.extend_from_slice(ENTRY_STAMP);
+    Key(bytes)
+}
+
+/// `{` key `}#` name: what belongs to a lock or a latch and is a key of its own, in the same slot of a cluster.
+pub(crate) fn beside(key: &Key, name: &str) -> Key {
+    let mut bytes = KeyBytes::with_capacity(key.0.len() + 3 + name.len());
+    bytes.push(b'{');
+    bytes.extend_from_slice(&key.0);
+    bytes.extend_from_slice(b"}#");
+    bytes.extend_from_slice(name.as_bytes());
     Key(bytes)
 }
 

@@ -8,6 +8,7 @@ mod claim;
 mod error;
 mod guard;
 mod held;
+mod latch;
 mod lease;
 mod options;
 mod run;
@@ -15,9 +16,11 @@ mod watchdog;
 
 pub use error::{FromLockError, LockError};
 pub use guard::LockGuard;
+pub use latch::{CountdownLatch, LatchError};
 pub use lease::Lease;
 pub use options::LockBuilder;
 
 pub(crate) use held::HeldLocks;
+pub(crate) use latch::Latches;
 
 pub use run::{refusal, with_lock};

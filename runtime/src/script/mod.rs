@@ -48,7 +48,7 @@ impl Scripts {
 }
 
 impl Lua {
-    fn new(source: &'static str) -> Self {
+    pub(crate) fn new(source: &'static str) -> Self {
         Self { source, sha: Script::new(source).get_hash().to_owned() }
     }
 

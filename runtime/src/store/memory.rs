@@ -18,6 +18,7 @@ use crate::clock::{self, Instant};
 use crate::error::Result;
 use crate::key::{FullPattern, Key, KeyBytes, entry_of, stamp_of};
 use crate::local::Local;
+use crate::lock::Latches;
 
 /// Slots and stamps live in a cache bounded in bytes; an evicted one is a miss, as everywhere. Locks live apart and are
 /// never evicted.
@@ -25,6 +26,7 @@ use crate::local::Local;
 pub(crate) struct MemoryStore {
     entries: Cache<KeyBytes, Entry, ByBytes>,
     locks: Mutex<HashMap<KeyBytes, Entry>>,
+    latches: Mutex<Latches>,
     /// Conditional changes of one key take the same stripe, so that comparing and setting are one step.
     stripes: Box<[Mutex<()>]>,
     hasher: RandomState,
@@ -70,10 +72,20 @@ impl MemoryStore {
                 DefaultLifecycle::default(),
             ),
             locks: Mutex::default(),
+            latches: Mutex::default(),
             stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             wakeups: Wakeups::default(),
         }
+    }
+
+    pub(crate) fn latches(&self) -> MutexGuard<'_, Latches> {
+        self.latches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes those who wait for a key of another kind than slots.
+    pub(crate) fn woken(&self, key: &Key) {
+        self.wakeups.changed(key.as_bytes());
     }
 
     fn get(&self, key: &Key) -> Option<Bytes> {

@@ -11,12 +11,12 @@ mod slot;
 mod unusable;
 mod wake;
 
-pub(crate) use any::AnyStore;
+pub(crate) use any::{AnyStore, Primary};
 #[cfg(feature = "test-util")]
 pub use conformance::conforms;
 pub(crate) use many::{Held, ManyClaimed, ManyClaims, Replacement, SlotClaim};
 pub(crate) use memory::MemoryStore;
-pub(crate) use redis::RedisStore;
+pub(crate) use redis::{Answer, Call, RedisStore};
 pub(crate) use shelter::ShelteredStore;
 pub(crate) use slot::{Lease, MARK_LIFE, Slot, Stamp, StampState, new_hold};
 pub(crate) use unusable::UnusableStore;

@@ -44,6 +44,11 @@ impl ShelteredStore {
         Self { redis, limit, in_use: AtomicBool::new(false), refuge: Mutex::default(), pending }
     }
 
+    /// The servers themselves, for what is not sheltered.
+    pub(crate) fn redis(&self) -> &RedisStore {
+        &self.redis
+    }
+
     pub(crate) fn connection(&self) -> &Connection {
         self.redis.connection()
     }
