@@ -39,7 +39,9 @@ pub use connection::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyPart, KeyWriter, Pattern};
-pub use lock::{CountdownLatch, FromLockError, LatchError, Lease, LockBuilder, LockError, LockGuard};
+pub use lock::{
+    CountdownLatch, FencingToken, FromLockError, LatchError, Lease, LockBuilder, LockError, LockGuard,
+};
 
 pub use instance::{AfterFailover, AlreadyInstalled, Builder, Keylatch, Leftovers, Provider, Settings};
 

@@ -17,11 +17,11 @@ pub(crate) use embedded::Latches;
 
 use std::time::Duration;
 
-use super::acquire::{LONGEST_PAUSE, pauses};
+use super::mutex::{LONGEST_PAUSE, pauses};
 use crate::Keylatch;
 use crate::clock;
 use crate::error::Error;
-use crate::key::{Key, beside};
+use crate::key::{Key, ids_of};
 use crate::random;
 use crate::store::Store;
 use embedded::Set;
@@ -61,7 +61,7 @@ pub struct CountdownLatch {
 impl CountdownLatch {
     pub(crate) fn new(home: Keylatch, key: &Key) -> Self {
         let key = home.space().latch(|writer| writer.encoded(key.as_bytes()));
-        Self { home, ids: beside(&key, "ids"), key, ttl: Duration::from_secs(24 * 60 * 60) }
+        Self { home, ids: ids_of(&key), key, ttl: Duration::from_secs(24 * 60 * 60) }
     }
 
     /// How long a latch stays after it was set or counted down, over or not. Default 24 h; at least 10 ms.
