@@ -98,6 +98,8 @@ fn suspended() -> Duration {
 impl Moment {
     /// Before all others.
     pub(crate) const PAST: Self = Self(0);
+    /// After all others.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
 
     pub(crate) fn nanos(self) -> u64 {
         self.0

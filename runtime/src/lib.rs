@@ -40,7 +40,7 @@ pub use connection::{
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyPart, KeyWriter, Pattern};
 pub use lock::{
-    CountdownLatch, FencingToken, FromLockError, LatchError, Lease, LockBuilder, LockError, LockGuard,
+    CountdownLatch, FencingToken, FromLockError, LatchError, Lease, LockBuilder, LockError, LockGuard, Passed,
 };
 
 pub use instance::{AfterFailover, AlreadyInstalled, Builder, Keylatch, Leftovers, Provider, Settings};

@@ -56,6 +56,7 @@ use crate::telemetry;
 pub struct Keylatch(Arc<Inner>);
 
 /// Does not keep it alive.
+#[derive(Debug, Clone)]
 pub(crate) struct WeakKeylatch(Weak<Inner>);
 
 impl WeakKeylatch {
@@ -227,6 +228,31 @@ impl Keylatch {
     pub fn lock(&self, key: impl Into<Key>) -> LockBuilder {
         let key = key.into();
         LockBuilder::new(self.clone(), |writer| writer.encoded(key.as_bytes()))
+    }
+
+    /// A lock by key that others may have at the same time, as long as they share it, too: for readers. Who takes the same
+    /// key by [`lock`](Self::lock) has it alone: for writers. Nobody starves: both come in the order in which they asked.
+    pub fn lock_shared(&self, key: impl Into<Key>) -> LockBuilder {
+        let key = key.into();
+        LockBuilder::shared(self.clone(), |writer| writer.encoded(key.as_bytes()))
+    }
+
+    /// Several locks at once, all of them or none, whatever order they are named in: nobody who takes keys by this waits for
+    /// another in a circle. The same locks as by [`lock`](Self::lock).
+    ///
+    /// # Panics
+    /// Without a key.
+    pub fn lock_all<K: Into<Key>>(&self, keys: impl IntoIterator<Item = K>) -> LockBuilder {
+        let keys: Vec<Key> = keys.into_iter().map(Into::into).collect();
+        LockBuilder::all(self.clone(), &keys)
+    }
+
+    /// One of `permits` permits by key, at least one: a lock that so many may have at the same time. Everybody must name the
+    /// same number; who names fewer waits until there are fewer holders. A semaphore and a lock of the same key have nothing to
+    /// do with each other.
+    pub fn semaphore(&self, key: impl Into<Key>, permits: u32) -> LockBuilder {
+        let key = key.into();
+        LockBuilder::semaphore(self.clone(), |writer| writer.encoded(key.as_bytes()), permits)
     }
 
     /// A countdown latch by key.
@@ -443,6 +469,11 @@ impl Keylatch {
     #[expect(clippy::unused_self, reason = "becomes a setting of the instance when one is needed")]
     pub(crate) fn hold_life(&self) -> Duration {
         crate::invalidation::HOLD_LIFE
+    }
+
+    /// Whether that is this one.
+    pub(crate) fn is(&self, other: &WeakKeylatch) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.0), other.0.as_ptr())
     }
 
     pub(crate) fn downgrade(&self) -> WeakKeylatch {

@@ -11,6 +11,7 @@ pub(crate) struct KeySpace {
     template: Box<[u8]>,
     lock: Box<[u8]>,
     latch: Box<[u8]>,
+    permits: Box<[u8]>,
     all: Key,
     servers: Key,
 }
@@ -33,6 +34,7 @@ impl KeySpace {
             template: prefix("#template:"),
             lock: prefix("#lock:"),
             latch: prefix("#latch:"),
+            permits: prefix("#permits:"),
             all: Key(KeyBytes::from_slice(&prefix("#all"))),
             servers: Key([namespace.as_str().as_bytes(), SERVERS].concat().into()),
         }
@@ -66,6 +68,11 @@ impl KeySpace {
     /// `{namespace}#latch:{rendered}`: a countdown latch.
     pub(crate) fn latch(&self, write: impl FnOnce(&mut KeyWriter)) -> Key {
         render(&self.latch, write)
+    }
+
+    /// `{namespace}#permits:{rendered}`: the holders of a semaphore.
+    pub(crate) fn permits(&self, write: impl FnOnce(&mut KeyWriter)) -> Key {
+        render(&self.permits, write)
     }
 
     /// `{namespace}#all`: the stamp of everything.
@@ -103,6 +110,16 @@ pub(crate) fn queue_of(lock: &Key) -> Key {
 /// `{` lock `}#fence`: the counter of the lock's own tokens. In the lock's slot of a cluster.
 pub(crate) fn counter_of(lock: &Key) -> Key {
     beside(lock, b"}#fence")
+}
+
+/// `{` lock `}#shared`: those who share a lock. In the lock's slot of a cluster.
+pub(crate) fn shared_of(lock: &Key) -> Key {
+    beside(lock, b"}#shared")
+}
+
+/// `{` lock `}#sharing`: those who wait to share a lock. In the lock's slot of a cluster.
+pub(crate) fn sharing_of(lock: &Key) -> Key {
+    beside(lock, b"}#sharing")
 }
 
 /// `{` latch `}#ids`: who has counted a latch down. In the latch's slot of a cluster.

@@ -33,6 +33,16 @@ pub enum LockError {
         /// The lock's full key.
         key: Key,
     },
+    /// The lock that was passed down is not the one that is needed, or not any more. The body did not run.
+    #[error(
+        "the lock `{key}` is not covered by the one that was passed down: {fault}; pass the right one, or none"
+    )]
+    NotCovered {
+        /// The full key of the lock that is needed.
+        key: Key,
+        /// What is wrong with the other.
+        fault: &'static str,
+    },
     /// The server could not be asked. The body did not run. Should the lock have been taken all the same, it is given back
     /// in the background, or expires.
     #[error("the lock `{key}` could not be asked for; cause: {source}")]
@@ -58,6 +68,7 @@ impl LockError {
             Self::Busy { key }
             | Self::Timeout { key, .. }
             | Self::Lost { key }
+            | Self::NotCovered { key, .. }
             | Self::Unknown { key, .. } => key,
         }
     }

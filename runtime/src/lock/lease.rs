@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use tokio::sync::Notify;
 
-use super::{FencingToken, LockError};
+use super::{FencingToken, LockError, Sharing};
+use crate::Keylatch;
 use crate::clock::{self, Moment};
+use crate::instance::WeakKeylatch;
 use crate::key::Key;
 
 /// A view of a held lock. Cheap to clone; does not keep the lock.
@@ -16,7 +19,11 @@ pub struct Lease(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    home: WeakKeylatch,
     key: Key,
+    sharing: Sharing,
+    /// Of several locks at once, each one's own.
+    parts: Box<[Lease]>,
     /// Until when the lock may be relied on; [`Moment::PAST`] once it is lost.
     deadline: AtomicU64,
     /// 0 for none.
@@ -26,18 +33,56 @@ struct Shared {
 
 impl Lease {
     /// Of a lock that is not had yet.
-    pub(super) fn new(key: Key) -> Self {
+    pub(super) fn new(home: &Keylatch, key: Key, sharing: Sharing) -> Self {
         let deadline = AtomicU64::new(Moment::PAST.nanos());
-        Self(Arc::new(Shared { key, deadline, token: AtomicU64::new(0), lost: Notify::new() }))
+        Self(Arc::new(Shared {
+            home: home.downgrade(),
+            key,
+            sharing,
+            parts: Box::default(),
+            deadline,
+            token: AtomicU64::new(0),
+            lost: Notify::new(),
+        }))
     }
 
-    /// The lock's full key.
+    /// Of several locks, at least one: as good as the worst of them.
+    pub(super) fn over(parts: Box<[Self]>) -> Self {
+        let first = &parts[0].0;
+        Self(Arc::new(Shared {
+            home: first.home.clone(),
+            key: first.key.clone(),
+            sharing: first.sharing,
+            deadline: AtomicU64::new(Moment::NEVER.nanos()),
+            token: AtomicU64::new(0),
+            lost: Notify::new(),
+            parts,
+        }))
+    }
+
+    pub(super) fn home(&self) -> &WeakKeylatch {
+        &self.0.home
+    }
+
+    pub(super) fn sharing(&self) -> Sharing {
+        self.0.sharing
+    }
+
+    /// The leases of the single locks, in the order in which everybody takes them: this one itself, unless it is of
+    /// [several](Keylatch::lock_all).
+    pub fn parts(&self) -> impl Iterator<Item = &Self> {
+        let single = self.0.parts.is_empty().then_some(self);
+        single.into_iter().chain(&self.0.parts)
+    }
+
+    /// The lock's full key; of several locks, the first one's.
     #[must_use]
     pub fn key(&self) -> &Key {
         &self.0.key
     }
 
-    /// The fencing token of this holder; `None` if none was [asked for](super::LockBuilder::fence).
+    /// The fencing token of this holder; `None` if none was [asked for](super::LockBuilder::fence), and of several locks, each
+    /// of which has its own: see [`parts`](Self::parts).
     #[must_use]
     pub fn token(&self) -> Option<FencingToken> {
         let token = self.0.token.load(Ordering::Acquire);
@@ -50,7 +95,8 @@ impl Lease {
     /// # Errors
     /// [`LockError::Lost`].
     pub fn check(&self) -> Result<(), LockError> {
-        if self.is_lost() { Err(LockError::Lost { key: self.0.key.clone() }) } else { Ok(()) }
+        let lost = || self.parts().find(|part| part.is_lost()).unwrap_or(self);
+        if self.is_lost() { Err(LockError::Lost { key: lost().0.key.clone() }) } else { Ok(()) }
     }
 
     /// For how long the lock may be relied on if it is not extended. Zero when it is lost.
@@ -64,6 +110,18 @@ impl Lease {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn lost(&self) {
+        if self.0.parts.is_empty() {
+            return self.ended().await;
+        }
+        // Parts have no parts of their own.
+        let parts = self.0.parts.iter().map(|part| Box::pin(part.ended()));
+        tokio::select! {
+            () = self.ended() => {}
+            _ = select_all(parts) => {}
+        }
+    }
+
+    async fn ended(&self) {
         loop {
             // Interest begins before the look, so that a loss right after it is not missed.
             let lost = self.0.lost.notified();
@@ -83,7 +141,8 @@ impl Lease {
     }
 
     fn deadline(&self) -> Moment {
-        Moment::from_nanos(self.0.deadline.load(Ordering::Acquire))
+        let own = Moment::from_nanos(self.0.deadline.load(Ordering::Acquire));
+        self.0.parts.iter().map(Self::deadline).fold(own, Moment::min)
     }
 
     /// The lock may be relied on until then.

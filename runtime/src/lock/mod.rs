@@ -4,12 +4,17 @@
 //! it meanwhile.
 
 mod error;
+mod holders;
+mod holding;
 mod latch;
 mod lease;
 mod master;
 mod mutex;
 mod options;
 mod renewal;
+mod scope;
+mod several;
+mod sharing;
 mod token;
 mod value;
 
@@ -18,6 +23,7 @@ pub use latch::{CountdownLatch, LatchError};
 pub use lease::Lease;
 pub use mutex::LockGuard;
 pub use options::LockBuilder;
+pub use scope::Passed;
 pub use token::FencingToken;
 
 pub(crate) use latch::Latches;
@@ -27,6 +33,7 @@ pub(crate) use master::{
     Acquire, Answer, AnyMaster, EmbeddedMaster, Extend, LockMaster, Owned, Queue, RedisMaster,
 };
 pub(crate) use renewal::HeldLocks;
+pub(crate) use sharing::Sharing;
 pub(crate) use token::Proposals;
 pub(crate) use value::LockValue;
 

@@ -1,7 +1,9 @@
 //! The Lua scripts, one file each, with what each promises.
 
+mod call;
 mod locks;
 
+pub(crate) use call::{Call, Numbers};
 pub(crate) use locks::LockScripts;
 
 use redis::{Cmd, Script, Value};

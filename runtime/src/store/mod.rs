@@ -16,7 +16,7 @@ pub(crate) use any::{AnyStore, Primary};
 pub(crate) use conformance::conforms;
 pub(crate) use many::{Held, ManyClaimed, ManyClaims, Replacement, SlotClaim};
 pub(crate) use memory::MemoryStore;
-pub(crate) use redis::{Answer, Call, RedisStore};
+pub(crate) use redis::RedisStore;
 pub(crate) use shelter::ShelteredStore;
 pub(crate) use slot::{Lease, MARK_LIFE, Slot, Stamp, StampState, new_hold};
 pub(crate) use unusable::UnusableStore;

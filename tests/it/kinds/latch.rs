@@ -4,16 +4,9 @@ use std::time::{Duration, Instant};
 
 use keylatch::{Keylatch, LatchError};
 
+use super::{LONG, places};
 use crate::support::proxy::Mode;
 use crate::support::{Proxy, RedisServer, keylatch, until};
-
-const LONG: Duration = Duration::from_secs(20);
-
-/// Both of each pair see the same latches.
-fn places(server: &RedisServer) -> [(Keylatch, Keylatch); 2] {
-    let embedded = Keylatch::in_memory();
-    [(keylatch(server), keylatch(server)), (embedded.clone(), embedded)]
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ids_count_once_and_nothing_opens_early() {

@@ -7,7 +7,7 @@ use std::pin::pin;
 use super::super::plan::Plan;
 use crate::error::Result;
 use crate::key::{Key, refresh_of};
-use crate::lock::{Acquire, Answer, Extend, LockMaster, LockValue, Owned, Queue};
+use crate::lock::{Acquire, Answer, Extend, LockMaster, LockValue, Owned, Queue, Sharing};
 use crate::{Keylatch, clock};
 
 /// See the module. Dropping it gives it back.
@@ -42,7 +42,7 @@ impl Claim {
     }
 
     fn owned(&self) -> Owned<'_> {
-        Owned { key: &self.key, value: self.value }
+        Owned { key: &self.key, value: self.value, sharing: Sharing::Alone }
     }
 
     /// Prolongs it; never completes.
@@ -68,7 +68,7 @@ impl Drop for Claim {
         if let (true, Ok(runtime)) = (self.held, tokio::runtime::Handle::try_current()) {
             let (home, key, value) = (self.home.clone(), self.key.clone(), self.value);
             runtime.spawn(async move {
-                let _ = home.lock_master().release(Owned { key: &key, value }).await;
+                let _ = home.lock_master().release(Owned { key: &key, value, sharing: Sharing::Alone }).await;
             });
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::gate::{Gate, Generation};
 use crate::clock::{self, Instant};
 use crate::key::{Key, KeyBytes};
+use crate::lock::LockValue;
 
 /// All latches of an embedded store.
 #[derive(Debug, Default)]
@@ -19,7 +20,7 @@ pub(crate) struct Latches {
 struct Latch {
     gate: Gate,
     total: u32,
-    by: [u8; 16],
+    by: LockValue,
     counted: HashSet<Box<[u8]>>,
     deadline: Instant,
 }
@@ -52,7 +53,7 @@ impl Latches {
         self.latches.get_mut(&key.0).filter(|latch| latch.deadline > now)
     }
 
-    pub(super) fn set(&mut self, key: &Key, count: u32, life: Duration, by: [u8; 16]) -> Set {
+    pub(super) fn set(&mut self, key: &Key, count: u32, life: Duration, by: LockValue) -> Set {
         let earlier = match self.live(key) {
             Some(latch) if latch.by == by => return Set::Begun,
             Some(latch) if !latch.is_open() => return Set::UnderWay(latch.left()),

@@ -17,12 +17,12 @@ pub(crate) use embedded::Latches;
 
 use std::time::Duration;
 
+use super::LockValue;
 use super::mutex::{LONGEST_PAUSE, pauses};
 use crate::Keylatch;
 use crate::clock;
 use crate::error::Error;
 use crate::key::{Key, ids_of};
-use crate::random;
 use crate::store::Store;
 use embedded::Set;
 use gate::{Judgement, judge};
@@ -86,7 +86,7 @@ impl CountdownLatch {
     /// # Cancel safety
     /// A dropped call may have begun the count, or not.
     pub async fn set(&self, count: u32) -> Result<(), LatchError> {
-        match self.place()?.set(count, self.ttl, random::bytes()).await {
+        match self.place()?.set(count, self.ttl, LockValue::new()).await {
             Ok(Set::Begun) => Ok(()),
             Ok(Set::UnderWay(left)) => Err(LatchError::AlreadySet { key: self.key.clone(), left }),
             Err(source) => Err(self.unknown(source)),
@@ -102,7 +102,7 @@ impl CountdownLatch {
     /// # Cancel safety
     /// A dropped call may have counted, or not. Where it will be repeated, give it a name: [`count_down_as`](Self::count_down_as).
     pub async fn count_down(&self) -> Result<u32, LatchError> {
-        self.count_down_by(&random::bytes::<16>()).await
+        self.count_down_by(&LockValue::new().bytes()).await
     }
 
     /// Counts down by one for `id`, once however often it is called during one count, and says what is left. For work that is

@@ -8,8 +8,9 @@ use super::gate::{Gate, Generation};
 use crate::connection::Repeat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
-use crate::script::Lua;
-use crate::store::{Answer, Call, Primary};
+use crate::lock::LockValue;
+use crate::script::{Call, Lua, Numbers};
+use crate::store::Primary;
 
 static SET: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("set.lua")));
 static COUNT_DOWN: LazyLock<Lua> = LazyLock::new(|| Lua::new(include_str!("count_down.lua")));
@@ -25,7 +26,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    pub(super) async fn set(self, count: u32, life: Duration, by: [u8; 16]) -> Result<Set> {
+    pub(super) async fn set(self, count: u32, life: Duration, by: LockValue) -> Result<Set> {
         let redis = match self.primary {
             Primary::Embedded(store) => {
                 let set = store.latches().set(self.key, count, life, by);
@@ -39,11 +40,11 @@ impl Place<'_> {
             operation: "set a latch",
             lua: &SET,
             keys: &[self.key, self.ids],
-            args: &[total.as_bytes(), life.as_bytes(), &by],
+            args: &[total.as_bytes(), life.as_bytes(), &by.bytes()],
             repeat: Repeat::Safe,
             watch: false,
         };
-        match *redis.run(call).await? {
+        match *call.run(redis.connection()).await? {
             [1, _] => Ok(Set::Begun),
             [0, left] => Ok(Set::UnderWay(u32::try_from(left).unwrap_or(0))),
             _ => Err(malformed("set a latch")),
@@ -76,7 +77,7 @@ impl Place<'_> {
             repeat: Repeat::Safe,
             watch: false,
         };
-        match *redis.run(call).await? {
+        match *call.run(redis.connection()).await? {
             [-1] => Ok(None),
             [left] => u32::try_from(left).map(Some).map_err(|_| malformed("count a latch down")),
             _ => Err(malformed("count a latch down")),
@@ -97,7 +98,7 @@ impl Place<'_> {
             repeat: Repeat::Safe,
             watch: false,
         };
-        let answer = redis.run(call).await?;
+        let answer = call.run(redis.connection()).await?;
         match *answer {
             [_, _, left] => Ok(gate(&answer).map(|gate| (gate, u32::try_from(left).unwrap_or(0)))),
             [] => Ok(None),
@@ -119,11 +120,11 @@ impl Place<'_> {
             repeat: Repeat::Safe,
             watch: true,
         };
-        Ok(gate(&redis.run(call).await?))
+        Ok(gate(&call.run(redis.connection()).await?))
     }
 }
 
-fn gate(answer: &Answer) -> Option<Gate> {
+fn gate(answer: &Numbers) -> Option<Gate> {
     match **answer {
         [generation, completed, ..] => {
             Some(Gate { generation: Generation(generation), completed: Generation(completed) })

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Acquire, Answer, Counter, Extend, Freed, LockMaster, Mint, Owned, Queue};
 use crate::clock;
 use crate::key::{Key, KeySpace, Namespace};
+use crate::lock::sharing::Sharing;
 use crate::lock::value::LockValue;
 
 const LIFE: Duration = Duration::from_secs(60);
@@ -21,7 +22,8 @@ async fn acquire(master: &impl LockMaster, lock: Owned<'_>, ttl: Duration, mint:
 
 async fn a_lock_belongs_to_its_value(master: &impl LockMaster) {
     let key = key("owned");
-    let [one, two, three] = [(); 3].map(|()| Owned { key: &key, value: LockValue::new() });
+    let [one, two, three] =
+        [(); 3].map(|()| Owned { key: &key, value: LockValue::new(), sharing: Sharing::Alone });
     let extend = async |lock| master.extend(&[Extend { lock, ttl: LIFE }]).await.remove(0).unwrap();
     let granted = Answer::Granted { token: None };
     assert_eq!(acquire(master, one, LIFE, None).await, granted);
@@ -46,7 +48,7 @@ async fn tokens_grow(master: &impl LockMaster) {
         let key = key("fenced");
         let mint = |proposal, count| Some(Mint { proposal, count, counter });
         let take = async |proposal, count| {
-            let lock = Owned { key: &key, value: LockValue::new() };
+            let lock = Owned { key: &key, value: LockValue::new(), sharing: Sharing::Alone };
             let answer = acquire(master, lock, LIFE, mint(proposal, count)).await;
             let Answer::Granted { token: Some(token) } = answer else { panic!("{answer:?}") };
             (lock, token.get())

@@ -4,11 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Acquire, Answer, Counter, Extend, FencingToken, Freed, Held, LockMaster, MasterTime, Owned};
+use super::{
+    Acquire, Answer, Counter, Extend, FencingToken, Freed, Held, LockMaster, MasterTime, Mint, Owned,
+};
 use crate::clock::{self, Moment};
 use crate::error::Result;
 use crate::key::{Key, KeyBytes};
-use crate::lock::value::LockValue;
+use crate::lock::holders::Holders;
+use crate::lock::sharing::Sharing;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -16,14 +19,8 @@ pub(crate) struct EmbeddedMaster(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
-    locks: HashMap<KeyBytes, Locked>,
+    locks: HashMap<KeyBytes, Holders>,
     counter: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Locked {
-    value: LockValue,
-    until: Moment,
 }
 
 /// Above this many locks, expired ones that nobody asks for again are removed.
@@ -36,13 +33,33 @@ impl EmbeddedMaster {
 }
 
 impl Table {
-    fn owned(&mut self, lock: Owned<'_>, now: Moment) -> Option<&mut Locked> {
-        let held = self.locks.get_mut(&lock.key.0)?;
-        (held.value == lock.value && held.until > now).then_some(held)
+    /// The holders of a lock, those of today.
+    fn holders(&mut self, key: &Key, now: Moment) -> &mut Holders {
+        if self.locks.len() > SWEPT_FROM {
+            self.locks.retain(|_, holders| {
+                holders.purge(now);
+                !holders.is_empty()
+            });
+        }
+        let holders = self.locks.entry(key.0.clone()).or_insert_with(Holders::none);
+        holders.purge(now);
+        holders
     }
 
-    fn holder(&self, key: &Key, now: Moment) -> Option<Locked> {
-        self.locks.get(&key.0).copied().filter(|held| held.until > now)
+    /// The first of the tokens that a holder gets: whoever shares a lock carries the last of those who had it alone.
+    fn mint(&mut self, mint: Mint, sharing: Sharing) -> FencingToken {
+        if sharing == Sharing::Shared {
+            return FencingToken::new(self.counter);
+        }
+        let first = mint.proposal.max(self.counter + 1);
+        self.counter = first + mint.count - 1;
+        FencingToken::new(first)
+    }
+
+    fn forget_free(&mut self, key: &Key) {
+        if self.locks.get(&key.0).is_some_and(Holders::is_empty) {
+            self.locks.remove(&key.0);
+        }
     }
 }
 
@@ -51,37 +68,35 @@ impl LockMaster for EmbeddedMaster {
         let Acquire { lock, ttl, mint, .. } = request;
         let now = clock::moment();
         let mut table = self.table();
-        if let Some(held) = table.holder(lock.key, now).filter(|held| held.value != lock.value) {
-            let left = held.until - now;
+        let holders = table.holders(lock.key, now);
+        if holders.until(lock.value).is_none() && !holders.admit(lock.sharing) {
+            let left = holders.free_at(lock.sharing).map_or(Duration::ZERO, |free_at| free_at - now);
             return Ok(Answer::Held(Held { left, place: None, at: MasterTime(now.micros()) }));
         }
-        if table.locks.len() > SWEPT_FROM {
-            table.locks.retain(|_, held| held.until > now);
-        }
-        table.locks.insert(lock.key.0.clone(), Locked { value: lock.value, until: now + *ttl });
-        let token = mint.map(|mint| {
-            let first = mint.proposal.max(table.counter + 1);
-            table.counter = first + mint.count - 1;
-            FencingToken::new(first)
-        });
+        holders.set(lock.value, lock.sharing, now + *ttl);
+        let token = mint.map(|mint| table.mint(mint, lock.sharing));
         Ok(Answer::Granted { token })
     }
 
     async fn extend(&self, locks: &[Extend<'_>]) -> Vec<Result<Option<Duration>>> {
         let now = clock::moment();
         let mut table = self.table();
-        let extend = |extend: &Extend<'_>| {
-            let held = table.owned(extend.lock, now)?;
-            let left = held.until - now;
-            held.until = now + extend.ttl;
-            Some(left)
+        let extend = |Extend { lock, ttl }: &Extend<'_>| {
+            let holders = table.holders(lock.key, now);
+            let until = holders.until(lock.value);
+            if until.is_some() {
+                holders.set(lock.value, lock.sharing, now + *ttl);
+            }
+            table.forget_free(lock.key);
+            until.map(|until| until - now)
         };
         locks.iter().map(extend).map(Ok).collect()
     }
 
     async fn raise(&self, lock: Owned<'_>, _counter: Counter, token: FencingToken) -> Result<bool> {
         let mut table = self.table();
-        let ours = table.owned(lock, clock::moment()).is_some();
+        let ours = table.holders(lock.key, clock::moment()).until(lock.value).is_some();
+        table.forget_free(lock.key);
         if ours {
             table.counter = table.counter.max(token.get());
         }
@@ -90,10 +105,8 @@ impl LockMaster for EmbeddedMaster {
 
     async fn release(&self, lock: Owned<'_>) -> Result<Freed> {
         let mut table = self.table();
-        if table.owned(lock, clock::moment()).is_none() {
-            return Ok(Freed::NotHeld);
-        }
-        table.locks.remove(&lock.key.0);
-        Ok(Freed::Free)
+        let had = table.holders(lock.key, clock::moment()).remove(lock.value);
+        table.forget_free(lock.key);
+        Ok(if had { Freed::Free } else { Freed::NotHeld })
     }
 }

@@ -5,6 +5,7 @@ mod any;
 #[cfg(any(test, feature = "test-util"))]
 mod conformance;
 mod embedded;
+mod kind;
 mod redis;
 
 pub(crate) use any::AnyMaster;
@@ -16,6 +17,7 @@ pub(crate) use redis::RedisMaster;
 use std::future::Future;
 use std::time::Duration;
 
+use super::sharing::Sharing;
 use super::token::FencingToken;
 use super::value::LockValue;
 use crate::error::Result;
@@ -48,6 +50,7 @@ pub(crate) trait LockMaster: Send + Sync {
 pub(crate) struct Owned<'a> {
     pub(crate) key: &'a Key,
     pub(crate) value: LockValue,
+    pub(crate) sharing: Sharing,
 }
 
 /// See [`LockMaster::acquire`].

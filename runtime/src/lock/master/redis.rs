@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use redis::{Pipeline, Value};
 
+use super::kind::Kind;
 use super::{
     Acquire, Answer, Counter, Extend, FencingToken, Freed, Held, LockMaster, MasterTime, Owned, Queue,
 };
@@ -52,7 +53,7 @@ impl RedisMaster {
     }
 
     /// Where tokens of that lock are counted.
-    fn counter(&self, lock: &Key, counter: Counter) -> Key {
+    pub(crate) fn counter(&self, lock: &Key, counter: Counter) -> Key {
         let shared = || Key([self.namespace.as_str().as_bytes(), b"#fence"].concat().into());
         match counter {
             Counter::Lock => counter_of(lock),
@@ -96,16 +97,16 @@ impl LockMaster for RedisMaster {
             Queue::Join => b"join",
             Queue::Stay => b"stay",
         };
-        let answer = self
-            .scripts
+        let kind = Kind::of(&self.scripts, *lock);
+        let answer = kind
             .acquire
             .run(
                 &self.connection,
                 "lock",
                 // What it finds ours counts as granted, and whoever is queued is found there.
                 if *queue == Queue::Join { Repeat::Never } else { Repeat::Safe },
-                &[lock.key, &queue_of(lock.key), &counter],
-                &[
+                &kind.keys(&[lock.key, &queue_of(lock.key), &counter]),
+                &kind.args(&[
                     &lock.value.bytes(),
                     millis(*ttl).as_bytes(),
                     proposal.as_bytes(),
@@ -114,7 +115,7 @@ impl LockMaster for RedisMaster {
                     INBOX,
                     millis(CLAIM).as_bytes(),
                     millis(QUEUE_LIFE).as_bytes(),
-                ],
+                ]),
             )
             .await?;
         read_answer(&answer, mint.is_some())
@@ -139,10 +140,12 @@ impl LockMaster for RedisMaster {
 
     async fn release(&self, lock: Owned<'_>) -> Result<Freed> {
         let counter = self.counter(lock.key, Counter::Namespace);
-        let keys = [lock.key, &queue_of(lock.key), &counter];
-        let (claim, tokens) = (millis(CLAIM), TOKENS.to_string());
-        let args = [&lock.value.bytes()[..], INBOX, claim.as_bytes(), tokens.as_bytes()];
-        match self.scripts.release.run(&self.connection, "unlock", Repeat::Never, &keys, &args).await? {
+        let kind = Kind::of(&self.scripts, lock);
+        let queue = queue_of(lock.key);
+        let keys = kind.keys(&[lock.key, &queue, &counter]);
+        let (claim, tokens, value) = (millis(CLAIM), TOKENS.to_string(), lock.value.bytes());
+        let args = kind.args(&[&value, INBOX, claim.as_bytes(), tokens.as_bytes()]);
+        match kind.release.run(&self.connection, "unlock", Repeat::Never, &keys, &args).await? {
             Value::Int(0) => Ok(Freed::NotHeld),
             Value::Int(1) => Ok(Freed::Free),
             Value::Int(2) => Ok(Freed::HandedOver),
@@ -155,9 +158,9 @@ impl RedisMaster {
     async fn extend_one(&self, extend: &Extend<'_>) -> Result<Option<Duration>> {
         let Extend { lock, ttl } = extend;
         let (value, ttl) = (lock.value.bytes(), millis(*ttl));
-        let args = [&value[..], ttl.as_bytes()];
-        let extended =
-            self.scripts.extend.run(&self.connection, "extend", Repeat::Safe, &[lock.key], &args).await?;
+        let kind = Kind::of(&self.scripts, *lock);
+        let (keys, args) = (kind.keys(&[lock.key]), [&value[..], ttl.as_bytes()]);
+        let extended = kind.extend.run(&self.connection, "extend", Repeat::Safe, &keys, &args).await?;
         read_extended(&extended)
     }
 
@@ -166,8 +169,9 @@ impl RedisMaster {
         let mut pipeline = Pipeline::with_capacity(locks.len());
         for Extend { lock, ttl } in locks {
             let (value, ttl) = (lock.value.bytes(), millis(*ttl));
+            let kind = Kind::of(&self.scripts, *lock);
             let args = [&value[..], ttl.as_bytes()];
-            pipeline.add_command(self.scripts.extend.by_hash(&[lock.key], &args));
+            pipeline.add_command(kind.extend.by_hash(&kind.keys(&[lock.key]), &args));
         }
         let route = Route { key: None, server: Server::Any, repeat: Repeat::Safe };
         let together = match self.connection.is_cluster() || locks.is_empty() {

@@ -16,7 +16,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 pub(in crate::lock) const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Takes the lock, or says why not. A dropped wait leaves nothing behind.
-pub(super) async fn acquire(options: LockBuilder) -> Result<Claim, LockError> {
+pub(in crate::lock) async fn acquire(options: LockBuilder) -> Result<Claim, LockError> {
     let began = clock::now();
     let (key, wait) = (options.key.clone(), options.wait);
     let shut_down = |source| LockError::Unknown { key: key.clone(), source };

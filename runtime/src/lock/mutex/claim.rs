@@ -7,6 +7,7 @@ use crate::lock::lease::Lease;
 use crate::lock::master::{Acquire, Answer, Counter, Extend, Freed, LockMaster, Mint, Owned, Queue};
 use crate::lock::options::LockBuilder;
 use crate::lock::renewal::Registered;
+use crate::lock::token::FencingToken;
 use crate::lock::value::LockValue;
 use crate::telemetry;
 
@@ -24,11 +25,38 @@ impl Claim {
     pub(super) fn new(options: LockBuilder) -> Self {
         Self {
             value: LockValue::new(),
-            lease: Lease::new(options.key.clone()),
+            lease: Lease::new(&options.home, options.key.clone(), options.sharing),
             options,
             taken: false,
             held: None,
         }
+    }
+
+    /// One that is about to be asked for together with others.
+    pub(in crate::lock) fn begun(options: LockBuilder) -> Self {
+        let mut claim = Self::new(options);
+        claim.taken = true;
+        claim
+    }
+
+    /// It was granted to a request that was sent then.
+    pub(in crate::lock) fn granted(&mut self, sent: Moment, token: Option<FencingToken>) {
+        let home = &self.options.home;
+        if let Some(token) = token {
+            home.proposals().saw(token);
+            self.lease.fence(token);
+        }
+        self.held = Some(Registered::new(home, &self.lease));
+        self.valid_from(sent);
+    }
+
+    /// It was refused, so that nothing is to be given back.
+    pub(in crate::lock) fn refused(mut self) {
+        self.taken = false;
+    }
+
+    pub(in crate::lock) fn value(&self) -> LockValue {
+        self.value
     }
 
     /// Sends the request once.
@@ -49,17 +77,12 @@ impl Claim {
             self.taken = false;
             return Ok(answer);
         };
-        if let Some(token) = token {
-            home.proposals().saw(token);
-            self.lease.fence(token);
-        }
-        self.held = Some(Registered::new(home, &self.lease));
-        self.valid_from(sent);
+        self.granted(sent, token);
         Ok(answer)
     }
 
     fn owned(&self) -> Owned<'_> {
-        Owned { key: &self.options.key, value: self.value }
+        Owned { key: &self.options.key, value: self.value, sharing: self.options.sharing }
     }
 
     /// Extends the lock; the lease follows. Whether it was still ours.
@@ -83,7 +106,7 @@ impl Claim {
     ///
     /// # Errors
     /// [`LockError::Lost`] if somebody else may have had it meanwhile; [`LockError::Unknown`] if the server did not answer.
-    pub(super) async fn release(mut self) -> Result<(), LockError> {
+    pub(in crate::lock) async fn release(mut self) -> Result<(), LockError> {
         let freed = self.options.home.lock_master().release(self.owned()).await;
         let key = self.options.key.clone();
         match freed {
@@ -106,6 +129,7 @@ impl Drop for Claim {
         // Without a runtime nothing can be sent any more: the lock expires by itself.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (home, key, value) = (self.options.home.clone(), self.options.key.clone(), self.value);
+        let sharing = self.options.sharing;
         let expires = clock::now() + self.options.ttl;
         let held = self.held.take();
         runtime.spawn(async move {
@@ -113,7 +137,7 @@ impl Drop for Claim {
             let _held = held;
             let mut pauses = pauses();
             // While the server is down, it is tried again; after the lock's life there is nothing to free any more.
-            while let Err(error) = home.lock_master().release(Owned { key: &key, value }).await {
+            while let Err(error) = home.lock_master().release(Owned { key: &key, value, sharing }).await {
                 let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
                 if clock::now() + pause >= expires {
                     return telemetry::unlock_failed(&key, &error);

@@ -3,11 +3,10 @@
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::acquire::acquire;
 use crate::lock::LockError;
+use crate::lock::holding::Holding;
 use crate::lock::lease::Lease;
 use crate::lock::options::LockBuilder;
-use crate::lock::renewal::watch;
 
 impl LockBuilder {
     /// Takes the lock and returns a guard, which a background task extends until it is released or dropped.
@@ -20,17 +19,17 @@ impl LockBuilder {
     /// # Cancel safety
     /// A dropped call leaves nothing behind: what may have been taken is given back in the background.
     pub async fn acquire(self) -> Result<LockGuard, LockError> {
-        let claim = acquire(self).await?;
-        let lease = claim.lease.clone();
+        let holding = Holding::acquire(self).await?;
+        let lease = holding.lease().clone();
         let (wanted, dropped) = oneshot::channel::<()>();
         // The task owns the lock, so that a release that was begun runs to its end whatever becomes of the guard.
         let holder = tokio::spawn(async move {
             tokio::select! {
                 // Ends when the guard is gone: nothing is ever sent.
                 _ = dropped => {}
-                () = watch(&claim) => {}
+                () = holding.watch() => {}
             }
-            claim.release().await
+            holding.release().await
         });
         Ok(LockGuard { lease, wanted, holder })
     }

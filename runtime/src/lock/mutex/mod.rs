@@ -7,7 +7,7 @@ mod claim;
 mod guard;
 mod run;
 
-pub(super) use acquire::{LONGEST_PAUSE, pauses};
+pub(super) use acquire::{LONGEST_PAUSE, acquire, pauses};
 pub(super) use claim::Claim;
 pub use guard::LockGuard;
 pub use run::{refusal, with_lock};

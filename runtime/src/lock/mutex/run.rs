@@ -4,11 +4,9 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use super::acquire::acquire;
-use super::claim::Claim;
+use crate::lock::holding::Holding;
 use crate::lock::lease::Lease;
 use crate::lock::options::{LockBuilder, OnLost};
-use crate::lock::renewal::watch;
 use crate::lock::{FromLockError, LockError};
 use crate::telemetry;
 
@@ -47,17 +45,17 @@ where
     B: FnOnce(Lease) -> F,
     F: Future<Output = T>,
 {
-    let claim = acquire(options).await?;
-    let output = match claim.options.on_lost {
-        OnLost::Cancel => until_lost(&claim, body(claim.lease.clone())).await,
-        OnLost::Continue => Some(regardless(&claim, body(claim.lease.clone())).await),
+    let holding = Holding::acquire(options).await?;
+    let output = match holding.options().on_lost {
+        OnLost::Cancel => until_lost(&holding, body(holding.lease().clone())).await,
+        OnLost::Continue => Some(regardless(&holding, body(holding.lease().clone())).await),
     };
-    let key = claim.options.key.clone();
+    let key = holding.options().key.clone();
     let Some(output) = output else {
-        // Dropping the claim gives back what may be left of it.
+        // Dropping it gives back what may be left of it.
         return Err(LockError::Lost { key });
     };
-    match claim.release().await {
+    match holding.release().await {
         // The body is done: that the lock ended between its last await and now does not undo its result.
         Ok(()) | Err(LockError::Lost { .. }) => {}
         Err(error) => {
@@ -71,11 +69,11 @@ where
 
 /// The body's output, or `None` once the lock is lost. The clock is looked at before each poll of the body: after a pause of
 /// the whole process a timer may fire later than the body is woken.
-async fn until_lost<F: Future>(claim: &Claim, body: F) -> Option<F::Output> {
-    let mut watchdog = pin!(watch(claim));
+async fn until_lost<F: Future>(holding: &Holding, body: F) -> Option<F::Output> {
+    let mut watchdog = pin!(holding.watch());
     let mut body = pin!(body);
     poll_fn(|cx| {
-        if watchdog.as_mut().poll(cx).is_ready() || claim.lease.is_lost() {
+        if watchdog.as_mut().poll(cx).is_ready() || holding.lease().is_lost() {
             return Poll::Ready(None);
         }
         body.as_mut().poll(cx).map(Some)
@@ -84,8 +82,8 @@ async fn until_lost<F: Future>(claim: &Claim, body: F) -> Option<F::Output> {
 }
 
 /// The body's output, whatever becomes of the lock; the lease tells it.
-async fn regardless<F: Future>(claim: &Claim, body: F) -> F::Output {
-    let mut watchdog = pin!(watch(claim));
+async fn regardless<F: Future>(holding: &Holding, body: F) -> F::Output {
+    let mut watchdog = pin!(holding.watch());
     let mut watched = true;
     let mut body = pin!(body);
     poll_fn(|cx| {

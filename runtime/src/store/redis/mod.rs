@@ -1,7 +1,6 @@
 //! The protocol on Redis servers.
 
 mod answer;
-mod call;
 mod capture;
 mod identity;
 mod many;
@@ -30,8 +29,6 @@ use answer::{bulks, unexpected, wire};
 use capture::Captures;
 use merge::Merger;
 use spread::mget;
-
-pub(crate) use call::{Answer, Call};
 
 /// How many keys one step of a scan looks at: a step takes well under a millisecond.
 const SCAN_COUNT: usize = 500;
