@@ -124,7 +124,7 @@ async fn a_lost_answer_does_not_count_twice() {
         assert_eq!(left, 1_000 - round);
     }
     let sent = counted_for();
-    assert!(sent >= 2 * u64::from(ROUNDS), "nothing was sent twice: {sent}");
+    assert!(sent > u64::from(ROUNDS + ROUNDS / 2), "hardly anything was sent twice: {sent}");
 }
 
 /// What a repetition does, without the luck of a network: the same request twice.

@@ -1,8 +1,13 @@
 //! Locks of other kinds than one holder of one key, and latches: what each promises, on Redis and on the embedded store alike.
 
+mod attribute;
+mod cancel;
+mod crash;
 mod latch;
 mod read_write;
+mod scope;
 mod semaphore;
+mod several;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
