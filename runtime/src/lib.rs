@@ -40,7 +40,8 @@ pub use connection::{
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyPart, KeyWriter, Pattern};
 pub use lock::{
-    CountdownLatch, FencingToken, FromLockError, LatchError, Lease, LockBuilder, LockError, LockGuard, Passed,
+    CountdownLatch, FencingToken, FromLockError, LatchError, Lease, LockBuilder, LockError, LockGuard,
+    Passed, ReleaseError,
 };
 
 pub use instance::{AfterFailover, AlreadyInstalled, Builder, Keylatch, Leftovers, Provider, Settings};

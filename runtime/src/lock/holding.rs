@@ -1,12 +1,11 @@
 //! What is had once a lock was granted, whatever kind it is: one key, several, or the caller's own.
 
-use super::LockError;
 use super::lease::Lease;
 use super::mutex::{self, Claim};
 use super::options::LockBuilder;
-use super::renewal::watch;
 use super::scope::Within;
 use super::several::{self, Several};
+use super::{LockError, ReleaseError};
 
 /// See the module. Dropping it gives back what is ours.
 #[derive(Debug)]
@@ -44,24 +43,23 @@ impl Holding {
         }
     }
 
-    /// Completes when it is lost.
-    pub(super) async fn watch(&self) {
-        match self {
-            Self::One(claim) => watch(claim).await,
-            Self::Several(several) => several.watch().await,
-            Self::Within(within) => within.lease.lost().await,
-        }
-    }
-
     /// Gives back what is ours.
     ///
     /// # Errors
-    /// [`LockError::Lost`] if somebody else may have had it meanwhile; [`LockError::Unknown`] if a server did not answer.
-    pub(super) async fn release(self) -> Result<(), LockError> {
+    /// [`ReleaseError::NotHeld`] if somebody else may have had it meanwhile; [`ReleaseError::Unknown`] if a server did not
+    /// answer.
+    ///
+    /// # Cancel safety
+    /// Dropped, it goes on in the background.
+    pub(super) async fn release(self) -> Result<(), ReleaseError> {
         match self {
             Self::One(claim) => claim.release().await,
             Self::Several(several) => several.release().await,
-            Self::Within(within) => within.lease.check(),
+            Self::Within(within) if within.lease.is_lost() => {
+                Err(ReleaseError::NotHeld { key: within.options.key })
+            }
+            // It is the caller's.
+            Self::Within(_) => Ok(()),
         }
     }
 }

@@ -6,6 +6,7 @@
 mod error;
 mod holders;
 mod holding;
+mod inbox;
 mod latch;
 mod lease;
 mod master;
@@ -18,6 +19,7 @@ mod sharing;
 mod token;
 mod value;
 
+pub use error::ReleaseError;
 pub use error::{FromLockError, LockError};
 pub use latch::{CountdownLatch, LatchError};
 pub use lease::Lease;
@@ -26,13 +28,17 @@ pub use options::LockBuilder;
 pub use scope::Passed;
 pub use token::FencingToken;
 
+#[cfg(feature = "test-util")]
+pub use inbox::drop_every_nth_push;
+pub(crate) use inbox::{channel as inbox_channel, deliver, disturbed};
 pub(crate) use latch::Latches;
 #[cfg(feature = "test-util")]
 pub(crate) use master::conforms as master_conforms;
 pub(crate) use master::{
     Acquire, Answer, AnyMaster, EmbeddedMaster, Extend, LockMaster, Owned, Queue, RedisMaster,
 };
-pub(crate) use renewal::HeldLocks;
+pub(crate) use mutex::Gates;
+pub(crate) use renewal::Renewals;
 pub(crate) use sharing::Sharing;
 pub(crate) use token::Proposals;
 pub(crate) use value::LockValue;

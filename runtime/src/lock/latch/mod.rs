@@ -18,15 +18,19 @@ pub(crate) use embedded::Latches;
 use std::time::Duration;
 
 use super::LockValue;
-use super::mutex::{LONGEST_PAUSE, pauses};
 use crate::Keylatch;
 use crate::clock;
 use crate::error::Error;
 use crate::key::{Key, ids_of};
+use crate::random;
 use crate::store::Store;
 use embedded::Set;
 use gate::{Judgement, judge};
 use place::Place;
+
+/// A push usually wakes whoever waits at once; these are the pauses when it does not.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// A counter that others wait for, across processes. Made by [`Keylatch::countdown_latch`]. Cheap to clone.
 ///
@@ -150,7 +154,7 @@ impl CountdownLatch {
         let began = clock::now();
         let place = self.place()?;
         let wake = self.home.store().wake(&self.key);
-        let mut pauses = pauses();
+        let mut pause = FIRST_PAUSE;
         let mut waited_for = None;
         loop {
             // Interest begins before the request, so that a change right after it is not missed.
@@ -165,11 +169,11 @@ impl CountdownLatch {
             let Some(left) = limit.checked_sub(waited).filter(|left| !left.is_zero()) else {
                 return Err(LatchError::Timeout { key: self.key.clone(), waited });
             };
-            let pause = pauses.next().unwrap_or(LONGEST_PAUSE).min(left);
             tokio::select! {
                 () = changed => {}
-                () = clock::sleep(pause) => {}
+                () = clock::sleep(pause.mul_f64(0.5 + 0.5 * random::fraction()).min(left)) => {}
             }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

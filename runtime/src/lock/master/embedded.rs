@@ -1,112 +1,209 @@
 //! The lock master inside this process, of the embedded store: no server, nothing that waits. Locks are never evicted.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::{
-    Acquire, Answer, Counter, Extend, FencingToken, Freed, Held, LockMaster, MasterTime, Mint, Owned,
+    Acquire, Answer, CLAIM, Counter, Extend, FencingToken, Freed, Held, LockMaster, MasterTime, Mint, Owned,
 };
 use crate::clock::{self, Moment};
 use crate::error::Result;
-use crate::key::{Key, KeyBytes};
+use crate::key::KeyBytes;
 use crate::lock::holders::Holders;
 use crate::lock::sharing::Sharing;
+use crate::lock::value::LockValue;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct EmbeddedMaster(Mutex<Table>);
+pub(crate) struct EmbeddedMaster {
+    locks: Mutex<HashMap<KeyBytes, Locked>>,
+    counter: AtomicU64,
+}
 
-#[derive(Debug, Default)]
-struct Table {
-    locks: HashMap<KeyBytes, Holders>,
-    counter: u64,
+#[derive(Debug)]
+struct Locked {
+    holders: Holders,
+    waiters: VecDeque<Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    value: LockValue,
+    sharing: Sharing,
+    wake: Arc<Notify>,
+}
+
+/// What came of [`EmbeddedMaster::take`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::lock) enum Taken {
+    Granted,
+    Held {
+        left: Duration,
+        /// Our place in the queue, from 1; 0 if we are not in it.
+        place: usize,
+    },
 }
 
 /// Above this many locks, expired ones that nobody asks for again are removed.
 const SWEPT_FROM: usize = 1024;
 
 impl EmbeddedMaster {
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locks(&self) -> MutexGuard<'_, HashMap<KeyBytes, Locked>> {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the lock if it is free, or ours already. Else queues with `wake`, which is told when it is ours, for as long as a
+    /// claim lasts.
+    pub(in crate::lock) fn take(
+        &self,
+        lock: Owned<'_>,
+        ttl: Duration,
+        now: Moment,
+        wake: Option<&Arc<Notify>>,
+    ) -> Taken {
+        let mut locks = self.locks();
+        if locks.len() > SWEPT_FROM {
+            locks.retain(|_, locked| {
+                locked.holders.purge(now);
+                !locked.is_free()
+            });
+        }
+        let locked = locks.entry(lock.key.0.clone()).or_insert_with(Locked::free);
+        locked.holders.purge(now);
+        if locked.holders.until(lock.value).is_none() {
+            // Those who wait come first.
+            locked.hand_over(now);
+        }
+        let own = locked.holders.until(lock.value).is_some();
+        if own || locked.waiters.is_empty() && locked.holders.admit(lock.sharing) {
+            locked.holders.set(lock.value, lock.sharing, now + ttl);
+            return Taken::Granted;
+        }
+        let left = locked.holders.free_at(lock.sharing).map_or(Duration::ZERO, |free_at| free_at - now);
+        let Some(wake) = wake else { return Taken::Held { left, place: 0 } };
+        let place =
+            locked.waiters.iter().position(|waiter| waiter.value == lock.value).unwrap_or_else(|| {
+                let Owned { value, sharing, .. } = lock;
+                locked.waiters.push_back(Waiter { value, sharing, wake: Arc::clone(wake) });
+                locked.waiters.len() - 1
+            });
+        Taken::Held { left, place: place + 1 }
+    }
+
+    /// Frees the lock, or gives it to the first in its queue.
+    pub(in crate::lock) fn free(&self, lock: Owned<'_>, now: Moment) -> Freed {
+        let mut locks = self.locks();
+        let Some(locked) = locks.get_mut(&lock.key.0) else { return Freed::NotHeld };
+        locked.holders.purge(now);
+        let had = locked.holders.remove(lock.value);
+        let handed = locked.hand_over(now);
+        if locked.is_free() {
+            locks.remove(&lock.key.0);
+        }
+        match (had, handed) {
+            (false, _) => Freed::NotHeld,
+            (true, 0) => Freed::Free,
+            (true, _) => Freed::HandedOver,
+        }
+    }
+
+    /// Leaves the queue, and frees the lock if it has become ours.
+    pub(in crate::lock) fn give_up(&self, lock: Owned<'_>, now: Moment) -> Freed {
+        if let Some(locked) = self.locks().get_mut(&lock.key.0) {
+            locked.waiters.retain(|waiter| waiter.value != lock.value);
+        }
+        self.free(lock, now)
+    }
+
+    /// The token of a new holder: whoever shares a lock carries the last of those who had it alone.
+    pub(in crate::lock) fn token(&self, sharing: Sharing, mint: Mint) -> FencingToken {
+        match sharing {
+            Sharing::Shared => FencingToken::new(self.counter.load(Ordering::Acquire)),
+            Sharing::Alone | Sharing::Permits(_) => self.mint(mint),
+        }
+    }
+
+    /// The first of so many tokens.
+    fn mint(&self, mint: Mint) -> FencingToken {
+        let first = |counter: u64| mint.proposal.max(counter + 1);
+        let next = |counter| Some(first(counter) + mint.count - 1);
+        let before = self.counter.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        FencingToken::new(first(before.unwrap_or_default()))
     }
 }
 
-impl Table {
-    /// The holders of a lock, those of today.
-    fn holders(&mut self, key: &Key, now: Moment) -> &mut Holders {
-        if self.locks.len() > SWEPT_FROM {
-            self.locks.retain(|_, holders| {
-                holders.purge(now);
-                !holders.is_empty()
-            });
-        }
-        let holders = self.locks.entry(key.0.clone()).or_insert_with(Holders::none);
-        holders.purge(now);
-        holders
+impl Locked {
+    fn free() -> Self {
+        Self { holders: Holders::none(), waiters: VecDeque::new() }
     }
 
-    /// The first of the tokens that a holder gets: whoever shares a lock carries the last of those who had it alone.
-    fn mint(&mut self, mint: Mint, sharing: Sharing) -> FencingToken {
-        if sharing == Sharing::Shared {
-            return FencingToken::new(self.counter);
-        }
-        let first = mint.proposal.max(self.counter + 1);
-        self.counter = first + mint.count - 1;
-        FencingToken::new(first)
+    fn is_free(&self) -> bool {
+        self.holders.is_empty() && self.waiters.is_empty()
     }
 
-    fn forget_free(&mut self, key: &Key) {
-        if self.locks.get(&key.0).is_some_and(Holders::is_empty) {
-            self.locks.remove(&key.0);
+    /// To those at the head of the queue who may have it, for as long as a claim lasts; how many.
+    fn hand_over(&mut self, now: Moment) -> usize {
+        let mut handed = 0;
+        while self.waiters.front().is_some_and(|first| self.holders.admit(first.sharing)) {
+            let Some(next) = self.waiters.pop_front() else { break };
+            self.holders.set(next.value, next.sharing, now + CLAIM);
+            next.wake.notify_one();
+            handed += 1;
         }
+        // Whoever is next now looks how long that takes.
+        if let Some(first) = self.waiters.front().filter(|_| handed > 0) {
+            first.wake.notify_one();
+        }
+        handed
     }
 }
 
 impl LockMaster for EmbeddedMaster {
     async fn acquire(&self, request: &Acquire<'_>) -> Result<Answer> {
-        let Acquire { lock, ttl, mint, .. } = request;
         let now = clock::moment();
-        let mut table = self.table();
-        let holders = table.holders(lock.key, now);
-        if holders.until(lock.value).is_none() && !holders.admit(lock.sharing) {
-            let left = holders.free_at(lock.sharing).map_or(Duration::ZERO, |free_at| free_at - now);
-            return Ok(Answer::Held(Held { left, place: None, at: MasterTime(now.micros()) }));
-        }
-        holders.set(lock.value, lock.sharing, now + *ttl);
-        let token = mint.map(|mint| table.mint(mint, lock.sharing));
-        Ok(Answer::Granted { token })
+        Ok(match self.take(request.lock, request.ttl, now, None) {
+            Taken::Granted => {
+                let token = |mint| self.token(request.lock.sharing, mint);
+                Answer::Granted { token: request.mint.map(token) }
+            }
+            Taken::Held { left, .. } => {
+                Answer::Held(Held { left, place: None, at: MasterTime(now.micros()) })
+            }
+        })
     }
 
     async fn extend(&self, locks: &[Extend<'_>]) -> Vec<Result<Option<Duration>>> {
         let now = clock::moment();
-        let mut table = self.table();
+        let mut held = self.locks();
         let extend = |Extend { lock, ttl }: &Extend<'_>| {
-            let holders = table.holders(lock.key, now);
-            let until = holders.until(lock.value);
-            if until.is_some() {
-                holders.set(lock.value, lock.sharing, now + *ttl);
-            }
-            table.forget_free(lock.key);
-            until.map(|until| until - now)
+            let holders = &mut held.get_mut(&lock.key.0)?.holders;
+            let until = holders.until(lock.value).filter(|until| *until > now)?;
+            holders.set(lock.value, lock.sharing, now + *ttl);
+            Some(until - now)
         };
         locks.iter().map(extend).map(Ok).collect()
     }
 
     async fn raise(&self, lock: Owned<'_>, _counter: Counter, token: FencingToken) -> Result<bool> {
-        let mut table = self.table();
-        let ours = table.holders(lock.key, clock::moment()).until(lock.value).is_some();
-        table.forget_free(lock.key);
+        let now = clock::moment();
+        let locks = self.locks();
+        let until = locks.get(&lock.key.0).and_then(|locked| locked.holders.until(lock.value));
+        let ours = until.is_some_and(|until| until > now);
         if ours {
-            table.counter = table.counter.max(token.get());
+            self.counter.fetch_max(token.get(), Ordering::AcqRel);
         }
         Ok(ours)
     }
 
     async fn release(&self, lock: Owned<'_>) -> Result<Freed> {
-        let mut table = self.table();
-        let had = table.holders(lock.key, clock::moment()).remove(lock.value);
-        table.forget_free(lock.key);
-        Ok(if had { Freed::Free } else { Freed::NotHeld })
+        Ok(self.free(lock, clock::moment()))
+    }
+
+    async fn leave(&self, lock: Owned<'_>, _mint: Option<Mint>) -> Result<Freed> {
+        Ok(self.give_up(lock, clock::moment()))
     }
 }

@@ -8,6 +8,10 @@ local holder = redis.call('GET', lock)
 if not holder then
   holder = hand_over(lock, queue, counter, ARGV[6], ARGV[7], ARGV[4], value) or value
 end
+if holder == SHARED then
+  -- Some may be at the head of the queue since one who wanted it alone has gone.
+  admit(queue, holders, sharing, ARGV[6], ARGV[7], ms)
+end
 -- Whoever comes new waits behind those who wait already, so that nobody starves.
 local joins = holder == SHARED and (redis.call('ZSCORE', holders, value) or redis.call('EXISTS', queue) == 0)
 if holder == value or joins then

@@ -7,6 +7,9 @@ local ms = purge(holders)
 local had = redis.call('ZREM', holders, value)
 local holder = redis.call('GET', lock)
 redis.call('SREM', sharing, value)
+if ARGV[5] ~= '' then
+  redis.call('LREM', queue, 0, value)
+end
 if holder == value then
   had = 1
 elseif holder ~= SHARED then

@@ -1,8 +1,8 @@
--- KEYS[1] the holders; KEYS[2] the queue; KEYS[3] the counter of tokens. ARGV[1] to ARGV[8] as of `acquire.lua`; ARGV[9] how many
--- permits there are.
+-- KEYS[1] the holders; KEYS[2] the queue; KEYS[3] the counter of tokens. ARGV[1] to ARGV[8] as of `acquire.lua`; ARGV[10] how
+-- many permits there are.
 -- Returns {1, token} or {0, when the first holder's life ends, our place in the queue, server time}.
 local holders, queue, counter = KEYS[1], KEYS[2], KEYS[3]
-local value, permits = ARGV[1], tonumber(ARGV[9])
+local value, permits = ARGV[1], tonumber(ARGV[10])
 local ms = purge(holders)
 local inside = redis.call('ZSCORE', holders, value)
 if not inside then

@@ -2,7 +2,7 @@
 //!
 //! First all in one request ([`together`]), where one master can do that: it takes them only if every one is free and nobody
 //! waits for any. Otherwise one after the other, in an order that is the same for everybody, so that no circle of waiting can
-//! close; each then has its turn in its own queue, so that nobody starves. What is had meanwhile is kept alive, and all is given
+//! close; each then has its turn in its own queue, so that nobody starves. What is had meanwhile is extended, and all is given
 //! back if one cannot be had. The lease is as good as the worst of its parts.
 
 mod together;
@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, select_all};
 
-use super::LockError;
 use super::lease::Lease;
 use super::mutex::{self, Claim};
 use super::options::LockBuilder;
-use super::renewal::watch;
+use super::{LockError, ReleaseError};
 use crate::clock;
 use crate::connection::slot_of;
 use crate::key::Key;
@@ -77,12 +76,12 @@ async fn one_after_the_other(
     Ok(Some(parts))
 }
 
-/// Keeps them alive, and completes when one is lost; never without any.
+/// Completes when one of them is lost; never without any.
 async fn any_lost(parts: &[Claim]) {
     if parts.is_empty() {
         return std::future::pending().await;
     }
-    select_all(parts.iter().map(|part| Box::pin(watch(part)))).await;
+    select_all(parts.iter().map(|part| Box::pin(part.lease.lost()))).await;
 }
 
 impl Several {
@@ -91,19 +90,13 @@ impl Several {
         Self { options, lease, parts }
     }
 
-    /// Completes when one of them is lost, which loses all.
-    pub(super) async fn watch(&self) {
-        any_lost(&self.parts).await;
-        self.lease.lose();
-    }
-
     /// Frees all of them.
     ///
     /// # Errors
     /// The first failure; what failed is released in the background, or expires.
-    pub(super) async fn release(self) -> Result<(), LockError> {
+    pub(super) async fn release(self) -> Result<(), ReleaseError> {
         let Self { parts, lease, .. } = self;
-        lease.lose();
+        let _could_be_relied_on = lease.lose();
         let released: Vec<_> = join_all(parts.into_iter().map(Claim::release)).await;
         released.into_iter().collect()
     }

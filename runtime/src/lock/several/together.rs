@@ -7,7 +7,7 @@ use crate::connection::{Repeat, slot_of};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Key, queue_of};
 use crate::lock::master::{AnyMaster, Counter, RedisMaster};
-use crate::lock::mutex::Claim;
+use crate::lock::mutex::{Claim, Together};
 use crate::lock::options::LockBuilder;
 use crate::lock::token::FencingToken;
 use crate::lock::{LockError, Sharing};
@@ -41,32 +41,30 @@ pub(super) async fn attempt(options: &LockBuilder) -> Result<Outcome, LockError>
         return Ok(Outcome::Apart);
     }
     // From here on a drop gives all of them back.
-    let mut parts: Vec<Claim> = options.keys().map(|key| Claim::begun(options.part(key))).collect();
+    let parts: Vec<Together> = options.keys().map(|key| Together::new(options.part(key))).collect();
     let sent = clock::moment();
     let answer = send(master, options, &parts).await.map_err(unknown)?;
     match &answer[..] {
         [1, tokens @ ..] if tokens.len() == parts.len() => {
-            for (part, token) in parts.iter_mut().zip(tokens) {
-                let token = u64::try_from(*token).ok().filter(|token| *token > 0).map(FencingToken::new);
-                part.granted(sent, token);
-            }
-            if parts.iter().any(|part| part.lease.is_lost()) {
-                // The answer came when the leases were nearly over.
-                return Ok(Outcome::Apart);
-            }
-            Ok(Outcome::Granted(parts))
+            let token = |token: i64| u64::try_from(token).ok().filter(|token| *token > 0);
+            let granted = parts
+                .into_iter()
+                .zip(tokens)
+                .map(|(part, granted)| part.granted(sent, token(*granted).map(FencingToken::new)));
+            // The answer may have come when the leases were nearly over.
+            Ok(granted.collect::<Option<_>>().map_or(Outcome::Apart, Outcome::Granted))
         }
         [0, held] => {
             let held = usize::try_from(*held).ok().and_then(|held| options.keys().nth(held.checked_sub(1)?));
             let held = held.unwrap_or(&options.key).clone();
-            parts.into_iter().for_each(Claim::refused);
+            parts.into_iter().for_each(Together::refused);
             Ok(Outcome::Held(held))
         }
         _ => Err(unknown(Error::new(ErrorKind::Protocol, "lock several"))),
     }
 }
 
-async fn send(master: &RedisMaster, options: &LockBuilder, parts: &[Claim]) -> crate::Result<Numbers> {
+async fn send(master: &RedisMaster, options: &LockBuilder, parts: &[Together]) -> crate::Result<Numbers> {
     let counter = master.counter(&options.key, Counter::Namespace);
     let queues: Vec<Key> = options.keys().map(queue_of).collect();
     let pairs = options.keys().zip(&queues).flat_map(|(lock, queue)| [lock, queue]);
