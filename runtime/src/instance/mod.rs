@@ -3,6 +3,7 @@
 mod builder;
 mod env;
 mod global;
+mod locks;
 mod settings;
 mod shutdown;
 
@@ -27,9 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
-use crate::lock::{
-    AnyMaster, CountdownLatch, EmbeddedMaster, Gates, LockBuilder, Proposals, RedisMaster, Renewals,
-};
+use crate::lock::{AnyMaster, EmbeddedMaster, Gates, Proposals, RedisMaster, Renewals};
 use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
@@ -224,42 +223,6 @@ impl Keylatch {
     /// The same, counted as calls of `function`, and invalidated with it.
     pub fn entry_of(&self, function: &'static Function, key: impl Into<Key>) -> Entry {
         Entry::new(self.clone(), function, &key.into())
-    }
-
-    /// A lock by key.
-    pub fn lock(&self, key: impl Into<Key>) -> LockBuilder {
-        let key = key.into();
-        LockBuilder::new(self.clone(), |writer| writer.encoded(key.as_bytes()))
-    }
-
-    /// A lock by key that others may have at the same time, as long as they share it, too: for readers. Who takes the same
-    /// key by [`lock`](Self::lock) has it alone: for writers. Nobody starves: both come in the order in which they asked.
-    pub fn lock_shared(&self, key: impl Into<Key>) -> LockBuilder {
-        let key = key.into();
-        LockBuilder::shared(self.clone(), |writer| writer.encoded(key.as_bytes()))
-    }
-
-    /// Several locks at once, all of them or none, whatever order they are named in: nobody who takes keys by this waits for
-    /// another in a circle. The same locks as by [`lock`](Self::lock).
-    ///
-    /// # Panics
-    /// Without a key.
-    pub fn lock_all<K: Into<Key>>(&self, keys: impl IntoIterator<Item = K>) -> LockBuilder {
-        let keys: Vec<Key> = keys.into_iter().map(Into::into).collect();
-        LockBuilder::all(self.clone(), &keys)
-    }
-
-    /// One of `permits` permits by key, at least one: a lock that so many may have at the same time. Everybody must name the
-    /// same number; who names fewer waits until there are fewer holders. A semaphore and a lock of the same key have nothing to
-    /// do with each other.
-    pub fn semaphore(&self, key: impl Into<Key>, permits: u32) -> LockBuilder {
-        let key = key.into();
-        LockBuilder::semaphore(self.clone(), |writer| writer.encoded(key.as_bytes()), permits)
-    }
-
-    /// A countdown latch by key.
-    pub fn countdown_latch(&self, key: impl Into<Key>) -> CountdownLatch {
-        CountdownLatch::new(self.clone(), &key.into())
     }
 
     /// Invalidates one entry, and those made from it. See
