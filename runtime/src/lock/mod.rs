@@ -10,6 +10,7 @@ mod guard;
 mod held;
 mod lease;
 mod options;
+mod quorum;
 mod run;
 mod watchdog;
 
