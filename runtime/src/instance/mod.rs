@@ -27,7 +27,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
-use crate::lock::{HeldLocks, LockBuilder};
+use crate::lock::{
+    AnyMaster, EmbeddedMaster, HeldLocks, LockBuilder, Proposals, QuorumLocks, QuorumRules, RedisMaster,
+};
 use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
@@ -66,6 +68,8 @@ struct Inner {
     namespace: Namespace,
     space: KeySpace,
     store: AnyStore,
+    lock_master: AnyMaster,
+    proposals: Proposals,
     local: Option<Arc<Local>>,
     /// Independent masters, for locks that need a majority.
     lock_masters: Vec<Connection>,
@@ -108,6 +112,8 @@ pub(crate) struct Rules {
     pub(crate) keep_later: Duration,
     /// Whoever renews an entry claims that first, so that nobody else does.
     pub(crate) claim_refreshes: bool,
+    /// A lock master that was restarted does not vote until no lock can be left that it has forgotten.
+    pub(crate) rest_after_restart: bool,
 }
 
 impl Default for Rules {
@@ -118,6 +124,7 @@ impl Default for Rules {
             reserve: true,
             keep_later: Duration::ZERO,
             claim_refreshes: true,
+            rest_after_restart: true,
         }
     }
 }
@@ -184,10 +191,13 @@ impl Keylatch {
         tuning: Tuning,
     ) -> Self {
         let local = local(&store, tuning);
+        let lock_master = lock_master(&store, &lock_masters, &namespace, tuning.rules);
         Self(Arc::new(Inner {
             space: KeySpace::new(&namespace),
             namespace,
             store,
+            lock_master,
+            proposals: Proposals::default(),
             local,
             flights: Flights::default(),
             attempts: Attempts::default(),
@@ -278,7 +288,7 @@ impl Keylatch {
         self.0.store.connection().cloned()
     }
 
-    /// The independent masters of `REDIS_LOCK_URLS`, to be addressed one by one.
+    /// The independent masters of `REDIS_LOCK_URLS`, which vote on every lock of this instance; here to be addressed one by one.
     #[must_use]
     pub fn lock_masters(&self) -> &[Connection] {
         &self.0.lock_masters
@@ -367,6 +377,16 @@ impl Keylatch {
         &self.0.store
     }
 
+    /// What grants the locks that need one master.
+    pub(crate) fn lock_master(&self) -> &AnyMaster {
+        &self.0.lock_master
+    }
+
+    /// What fencing tokens are proposed.
+    pub(crate) fn proposals(&self) -> &Proposals {
+        &self.0.proposals
+    }
+
     /// What this process has at hand, where the store tells of changes at all.
     pub(crate) fn local(&self) -> Option<&Arc<Local>> {
         self.0.local.as_ref()
@@ -443,6 +463,27 @@ fn local(store: &AnyStore, tuning: Tuning) -> Option<Arc<Local>> {
     let local = Local::new(tuning.local_memory_limit, ticks, tuning.rules.reserve);
     store.tell(Arc::clone(&local));
     Some(local)
+}
+
+/// Locks are where entries are, unless they have masters of their own. They are not sheltered: without the server they are
+/// refused.
+fn lock_master(
+    store: &AnyStore,
+    masters: &[Connection],
+    namespace: &Namespace,
+    rules: Rules,
+) -> AnyMaster {
+    if !masters.is_empty() {
+        let rules = QuorumRules { rest_after_restart: rules.rest_after_restart, ..QuorumRules::default() };
+        return AnyMaster::Quorum(QuorumLocks::new(masters, namespace, rules));
+    }
+    match store {
+        AnyStore::Memory(_) => AnyMaster::Embedded(EmbeddedMaster::default()),
+        AnyStore::Redis(redis) => {
+            AnyMaster::Redis(Box::new(RedisMaster::new(redis.connection().clone(), namespace.clone())))
+        }
+        AnyStore::Unusable(store) => AnyMaster::Unusable(store.error().clone()),
+    }
 }
 
 impl AsRef<Self> for Keylatch {

@@ -55,7 +55,9 @@ struct Decision {
 
 impl<M: Master> Quorum<M> {
     /// Lets masters vote again that may. One caller at a time does it; the others find it done.
-    pub(crate) async fn admit(&self) -> Admission {
+    ///
+    /// Where nobody vouches for them, counters go on from the `guess` at least.
+    pub(crate) async fn admit(&self, guess: Token) -> Admission {
         let before = self.admissions();
         let mut memory = self.memory().lock().await;
         if self.admissions() != before {
@@ -64,7 +66,7 @@ impl<M: Master> Quorum<M> {
         let asked = clock::now();
         let looks = self.nodes().iter().map(|node| clock::within(PATIENCE, node.master.look()));
         let looks: Vec<Option<Look>> = join_all(looks).await.into_iter().map(|look| look?.ok()).collect();
-        let decisions = memory.decide(&looks, asked, self.needed(), self.proposals().next());
+        let decisions = memory.decide(&looks, asked, self.needed(), guess);
         let mut changed = Admission::Unchanged;
         for decision in decisions {
             let (master, look) = (&self.nodes()[decision.index].master, &looks[decision.index]);
@@ -77,15 +79,25 @@ impl<M: Master> Quorum<M> {
                 changed = Admission::Changed;
             }
         }
+        let voters = looks.iter().flatten().filter(|look| look.votes()).count();
+        self.set_resting(voters < looks.len());
         // Another process may have done it meanwhile.
-        let voting = |look: &Option<Look>| look.as_ref().is_some_and(Look::votes);
-        if looks.iter().filter(|look| voting(look)).count() >= self.needed() {
+        if voters >= self.needed() {
             changed = Admission::Changed;
         }
         if changed == Admission::Changed {
             self.admitted();
         }
         changed
+    }
+}
+
+impl<M: Master> Quorum<M> {
+    /// The same, unless somebody does it already.
+    pub(crate) async fn admit_unless_busy(&self, guess: Token) {
+        if self.memory().try_lock().is_ok() {
+            self.admit(guess).await;
+        }
     }
 }
 
@@ -107,7 +119,7 @@ impl Memory {
         looks: &[Option<Look>],
         asked: Instant,
         needed: usize,
-        proposal: Token,
+        guess: Token,
     ) -> Vec<Decision> {
         self.resting.resize(looks.len(), None);
         let ledgers = || looks.iter().flatten().filter_map(|look| look.ledger.as_ref());
@@ -138,7 +150,7 @@ impl Memory {
                 let high = highest(&mut looks.iter().flatten().filter(|look| look.votes()));
                 return Some(Decision { index, high, is_a_guess: false });
             }
-            let high = highest(&mut looks.iter().flatten()).max(proposal);
+            let high = highest(&mut looks.iter().flatten()).max(guess);
             (all_answered && all_rested).then_some(Decision { index, high, is_a_guess: true })
         };
         rested.into_iter().filter_map(decide).collect()

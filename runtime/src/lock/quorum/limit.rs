@@ -30,12 +30,13 @@ impl RoundTrip {
     }
 
     /// How long its vote is waited for, under a lock of that `ttl`: four round trips, at least 5 ms, at most 50 ms or a tenth of
-    /// the `ttl`.
-    pub(crate) fn limit(&self, ttl: Duration) -> Duration {
+    /// the `ttl`; twice that for each time that it was too short.
+    pub(crate) fn limit(&self, ttl: Duration, was_short: u32) -> Duration {
         match self.smoothed() {
             Some(smoothed) => {
                 let longest = LONGEST.min(ttl / 10);
-                (4 * smoothed).clamp(SHORTEST.min(longest), longest)
+                let limit = (4 * smoothed).clamp(SHORTEST.min(longest), longest);
+                (limit * 2_u32.saturating_pow(was_short)).min(longest)
             }
             None => AT_FIRST.min(ttl / 3),
         }
@@ -57,13 +58,15 @@ mod tests {
     #[test]
     fn a_limit_follows_the_round_trip_within_bounds() {
         let ttl = Duration::from_secs(10);
-        assert_eq!(after(&[]).limit(ttl), Duration::from_secs(1));
-        assert_eq!(after(&[]).limit(Duration::from_millis(300)), Duration::from_millis(100));
-        assert_eq!(after(&[100]).limit(ttl), Duration::from_millis(5));
-        assert_eq!(after(&[4_000]).limit(ttl), Duration::from_millis(16));
-        assert_eq!(after(&[100_000]).limit(ttl), Duration::from_millis(50));
-        assert_eq!(after(&[100_000]).limit(Duration::from_millis(200)), Duration::from_millis(20));
-        assert_eq!(after(&[100]).limit(Duration::from_millis(10)), Duration::from_millis(1));
+        assert_eq!(after(&[]).limit(ttl, 0), Duration::from_secs(1));
+        assert_eq!(after(&[]).limit(Duration::from_millis(300), 0), Duration::from_millis(100));
+        assert_eq!(after(&[100]).limit(ttl, 0), Duration::from_millis(5));
+        assert_eq!(after(&[4_000]).limit(ttl, 0), Duration::from_millis(16));
+        assert_eq!(after(&[100_000]).limit(ttl, 0), Duration::from_millis(50));
+        assert_eq!(after(&[100_000]).limit(Duration::from_millis(200), 0), Duration::from_millis(20));
+        assert_eq!(after(&[100]).limit(Duration::from_millis(10), 0), Duration::from_millis(1));
+        assert_eq!(after(&[100]).limit(ttl, 2), Duration::from_millis(20));
+        assert_eq!(after(&[100]).limit(ttl, 9), Duration::from_millis(50));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::key::Key;
+use crate::lock::value::LockValue;
 
 /// A fencing token. Below 2^53, so that a server's scripts count it exactly.
 pub(crate) type Token = u64;
@@ -17,9 +18,10 @@ pub(crate) type RunId = Arc<str>;
 #[derive(Debug)]
 pub(crate) struct Ask {
     pub(crate) key: Key,
-    /// New for each acquisition, so that a late answer is never taken for another's.
-    pub(crate) value: [u8; 20],
+    pub(crate) value: LockValue,
     pub(crate) ttl: Duration,
+    /// How many fencing tokens are wanted, in a row; 0 for none.
+    pub(crate) tokens: u64,
 }
 
 /// What an acquisition came to on one master.
@@ -27,7 +29,7 @@ pub(crate) struct Ask {
 pub(crate) enum Acquired {
     /// The key holds our value.
     Granted {
-        /// The master's counter after the grant.
+        /// The master's counter after the grant: the last of the tokens.
         counter: Token,
         /// The run for which the master was admitted to vote.
         admitted: RunId,
@@ -45,8 +47,6 @@ pub(crate) enum Extended {
     Kept { left: Duration },
     /// The key was free, and holds our value again.
     Repaired,
-    /// The key was free, and was left so.
-    Free,
     /// Somebody else's value is there.
     Held,
 }
@@ -86,16 +86,16 @@ pub(crate) trait Master: Send + Sync + 'static {
     /// Its address, for people.
     fn name(&self) -> &str;
 
-    /// The run of the server behind the connection of today. Whatever was answered before this is asked was answered by this
-    /// run or by an earlier one.
-    fn run(&self) -> Option<RunId>;
+    /// Whether that is the run of the server behind the connection of today. Whatever was answered before this is asked was
+    /// answered by the run of today or by an earlier one.
+    fn is_run(&self, run: &RunId) -> bool;
 
-    /// Sets the key if it is free or holds our value already, and counts: to one more than the counter, or to `proposal`
-    /// if that is more.
+    /// Sets the key if it is free or holds our value already, and counts the tokens from one more than the counter, or from
+    /// `proposal` if that is more.
     fn acquire(&self, ask: &Ask, proposal: Token) -> impl Future<Output = Result<Acquired>> + Send;
 
-    /// Prolongs the key. A free one is set again if there is a token to `repair` it with, to which its counter is raised.
-    fn extend(&self, ask: &Ask, repair: Option<Token>) -> impl Future<Output = Result<Extended>> + Send;
+    /// Prolongs the key. A free one is set again, and its counter raised to `token`.
+    fn extend(&self, ask: &Ask, token: Token) -> impl Future<Output = Result<Extended>> + Send;
 
     /// Raises the counter to `token` while the key holds our value.
     fn raise(&self, ask: &Ask, token: Token) -> impl Future<Output = Result<Owned>> + Send;

@@ -9,32 +9,35 @@ mod admission;
 mod ballot;
 mod contention;
 mod limit;
+mod locks;
 mod master;
 mod node;
-mod proposals;
+mod redis;
 #[cfg(test)]
 mod sim;
 mod validity;
 mod votes;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use master::Master;
 use node::Node;
-use proposals::Proposals;
 
+pub(crate) use locks::QuorumLocks;
+pub(crate) use votes::{NoQuorum, fmt_votes};
 pub use votes::{MasterVote, NoVote};
 
 /// The masters of one namespace.
 #[derive(Debug)]
 pub(crate) struct Quorum<M> {
     nodes: Vec<Arc<Node<M>>>,
-    proposals: Proposals,
     memory: tokio::sync::Mutex<admission::Memory>,
     /// How often masters were admitted so far.
     admissions: AtomicU64,
+    /// Whether some master was seen that does not vote for lack of memory.
+    has_resting: AtomicBool,
     rules: QuorumRules,
 }
 
@@ -77,14 +80,13 @@ impl Default for QuorumRules {
 impl<M: Master> Quorum<M> {
     pub(crate) fn new(
         masters: impl IntoIterator<Item = M>,
-        wall_micros: impl Fn() -> u64 + Send + Sync + 'static,
         rules: QuorumRules,
     ) -> Arc<Self> {
         Arc::new(Self {
             nodes: masters.into_iter().map(|master| Arc::new(Node::new(master))).collect(),
-            proposals: Proposals::new(wall_micros),
             memory: tokio::sync::Mutex::new(admission::Memory::new(!rules.rest_after_restart)),
             admissions: AtomicU64::new(0),
+            has_resting: AtomicBool::new(false),
             rules,
         })
     }
@@ -98,10 +100,6 @@ impl<M: Master> Quorum<M> {
         self.nodes.len() / 2 + 1
     }
 
-    pub(crate) fn proposals(&self) -> &Proposals {
-        &self.proposals
-    }
-
     pub(crate) fn rules(&self) -> QuorumRules {
         self.rules
     }
@@ -112,6 +110,15 @@ impl<M: Master> Quorum<M> {
             self.nodes.iter().filter_map(|node| node.round_trip.smoothed()).collect();
         all.sort_unstable();
         all.get(self.needed() - 1).or(all.last()).copied().unwrap_or(Duration::from_millis(1))
+    }
+
+    /// Whether some master waits to be admitted, as far as is known.
+    pub(crate) fn has_resting(&self) -> bool {
+        self.has_resting.load(Ordering::Relaxed)
+    }
+
+    fn set_resting(&self, has_resting: bool) {
+        self.has_resting.store(has_resting, Ordering::Relaxed);
     }
 
     fn memory(&self) -> &tokio::sync::Mutex<admission::Memory> {

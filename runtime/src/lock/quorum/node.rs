@@ -4,10 +4,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::limit::RoundTrip;
+use super::QuorumRules;
 use super::master::{Master, RunId};
 use super::validity::Between;
 use super::votes::NoVote;
-use super::QuorumRules;
 use crate::clock::{self, Instant};
 use crate::telemetry;
 
@@ -28,7 +28,7 @@ impl<M: Master> Node<M> {
     /// A server that was restarted with old data says that it was admitted, and was: as an earlier run. It is asked after
     /// the answer who it is, so that a restart in between is noticed.
     pub(crate) fn vote(&self, admitted: &RunId, rules: QuorumRules) -> Result<(), NoVote> {
-        if rules.rest_after_restart && self.master.run().as_ref() != Some(admitted) {
+        if rules.rest_after_restart && !self.master.is_run(admitted) {
             return Err(NoVote::Resting);
         }
         self.trusted()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Instant;
+use crate::clock::Moment;
 
 /// What clocks may differ by over a time: 1 % and 2 ms, as in the Redlock algorithm.
 pub(crate) fn drift(over: Duration) -> Duration {
@@ -10,27 +10,27 @@ pub(crate) fn drift(over: Duration) -> Duration {
 }
 
 /// Until when a lock may be relied on whose requests were sent from `sent` on. No server can have begun its life earlier.
-pub(crate) fn deadline(sent: Instant, ttl: Duration) -> Instant {
+pub(crate) fn deadline(sent: Moment, ttl: Duration) -> Moment {
     sent + ttl.saturating_sub(drift(ttl))
 }
 
 /// Whether a majority that was complete at `now` leaves half of the lock's life: less is hardly worth beginning with.
-pub(crate) fn is_worth_having(now: Instant, deadline: Instant, ttl: Duration) -> bool {
+pub(crate) fn is_worth_having(now: Moment, deadline: Moment, ttl: Duration) -> bool {
     now + ttl / 2 < deadline
 }
 
 /// When a master set a key: some time between the request and its answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Between {
-    pub(crate) sent: Instant,
-    pub(crate) answered: Instant,
+    pub(crate) sent: Moment,
+    pub(crate) answered: Moment,
 }
 
 impl Between {
     /// Whether a key that was `set` for `ttl` can have had `left` of it at a time within `self`, by a clock that goes right.
     pub(crate) fn agrees_with(self, set: Self, ttl: Duration, left: Duration) -> bool {
-        let (longest, shortest) =
-            (self.answered.saturating_duration_since(set.sent), self.sent.saturating_duration_since(set.answered));
+        // Nothing where the second is later.
+        let (longest, shortest) = (self.answered - set.sent, self.sent - set.answered);
         let drift = drift(ttl);
         // A life is told in whole milliseconds.
         let (least, most) = (ttl.saturating_sub(longest + drift), ttl.saturating_sub(shortest) + drift);
@@ -45,14 +45,14 @@ mod tests {
 
     const TTL: Duration = Duration::from_secs(10);
 
-    fn at(start: Instant, sent: u64, answered: u64) -> Between {
+    fn at(start: Moment, sent: u64, answered: u64) -> Between {
         let after = |millis| start + Duration::from_millis(millis);
         Between { sent: after(sent), answered: after(answered) }
     }
 
     #[test]
     fn a_deadline_counts_from_the_request_and_allows_for_drift() {
-        let start = clock::now();
+        let start = clock::moment();
         assert_eq!(deadline(start, TTL), start + Duration::from_millis(9_898));
         assert!(is_worth_having(start + Duration::from_millis(4_897), deadline(start, TTL), TTL));
         assert!(!is_worth_having(start + Duration::from_millis(4_898), deadline(start, TTL), TTL));
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn what_is_left_tells_of_a_clock_that_jumped() {
-        let start = clock::now();
+        let start = clock::moment();
         let set = at(start, 0, 100);
         let asked = at(start, 3_000, 3_200);
         let agrees = |left| asked.agrees_with(set, TTL, Duration::from_millis(left));

@@ -65,6 +65,27 @@ impl fmt::Display for MasterVote {
     }
 }
 
+/// Too few masters took part in a vote.
+#[derive(Debug, Clone)]
+pub(crate) struct NoQuorum {
+    pub(crate) needed: usize,
+    pub(crate) votes: Vec<MasterVote>,
+}
+
+impl std::error::Error for NoQuorum {}
+
+impl fmt::Display for NoQuorum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt_votes(self.needed, &self.votes, f)
+    }
+}
+
+/// As one line: how many votes are needed, and what each master said.
+pub(crate) fn fmt_votes(needed: usize, votes: &[MasterVote], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{needed} votes of {} are needed", votes.len())?;
+    votes.iter().try_for_each(|vote| write!(f, "; {vote}"))
+}
+
 /// A lock that a majority did not vote for.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
@@ -73,15 +94,33 @@ pub(crate) struct Refusal {
     pub(crate) needed: usize,
     /// How long the lock may still be held by others, as the masters say that told so.
     pub(crate) left: Option<Duration>,
-    /// The answers took so long that too little is left of the lock's life.
-    pub(crate) was_slow: bool,
 }
 
 impl Refusal {
+    /// The votes for us took so long that too little would be left of the lock's life.
+    pub(crate) fn were_late(&mut self, waited: Duration) {
+        for vote in self.votes.iter_mut().filter(|vote| vote.vote.is_ok()) {
+            vote.vote = Err(NoVote::Unanswered { waited });
+        }
+    }
+
     /// Whether enough masters take part: others have the lock, or votes were split. Otherwise there is no quorum to be had.
     pub(crate) fn is_contended(&self) -> bool {
         let takes_part = |vote: &&MasterVote| vote.vote.as_ref().err().is_none_or(NoVote::is_held);
         self.votes.iter().filter(takes_part).count() >= self.needed
+    }
+
+    /// Whether there might have been a quorum, had masters been waited for longer.
+    pub(crate) fn may_be_haste(&self) -> bool {
+        let hopeful = |vote: &&MasterVote| {
+            matches!(vote.vote, Ok(()) | Err(NoVote::Held | NoVote::Unanswered { .. }))
+        };
+        !self.is_contended() && self.votes.iter().filter(hopeful).count() >= self.needed
+    }
+
+    /// Whether some voted for us, and some for others: then nobody may have the lock.
+    pub(crate) fn is_split(&self) -> bool {
+        self.is_contended() && self.votes.iter().any(|vote| vote.vote.is_ok())
     }
 
     /// Whether votes were split, and we had the one that decides who tries again first: that of the lowest-numbered master

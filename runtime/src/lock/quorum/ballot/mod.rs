@@ -14,7 +14,7 @@ use std::future::{Future, poll_fn};
 use std::ops::Deref;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -30,6 +30,7 @@ use seat::{Holds, Seat, Vote};
 
 pub(crate) use acquire::Won;
 pub(crate) use extend::Prolonged;
+pub(crate) use release::Freed;
 
 /// See the module.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub(crate) struct Count<M: Master> {
     quorum: Arc<Quorum<M>>,
     ask: Arc<Ask>,
     state: Mutex<State>,
+    /// Held by whoever waits for answers: only the last who polled is woken.
+    operation: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +65,7 @@ type Request = Pin<Box<dyn Future<Output = Answer> + Send>>;
 #[derive(Debug, Clone, Copy)]
 enum Question {
     Acquire { proposal: Token },
-    Extend { repair: Option<Token> },
+    Extend { token: Token },
     Raise { token: Token },
     Release,
 }
@@ -85,7 +88,7 @@ impl<M: Master> Ballot<M> {
     pub(crate) fn new(quorum: Arc<Quorum<M>>, ask: Ask) -> Self {
         let seats = quorum.nodes().iter().map(|_| Seat::new()).collect();
         let state = Mutex::new(State { seats, ..State::default() });
-        Self(Count { quorum, ask: Arc::new(ask), state })
+        Self(Count { quorum, ask: Arc::new(ask), state, operation: tokio::sync::Mutex::default() })
     }
 }
 
@@ -106,27 +109,27 @@ impl<M: Master> Count<M> {
     fn ask(&self, state: &mut State, index: usize, question: Question, patience: Duration) {
         state.requests += 1;
         let request = state.requests;
-        let sent = clock::now();
+        let (now, sent) = (clock::now(), clock::moment());
         let seat = &mut state.seats[index];
         seat.request = request;
-        seat.vote = Vote::Open { sent, until: sent + patience };
+        seat.vote = Vote::Open { sent: now, until: now + patience };
         if matches!(question, Question::Acquire { .. } | Question::Extend { .. }) {
             seat.taking += 1;
             if seat.holds == Holds::No {
                 seat.holds = Holds::Maybe;
             }
-            state.last_taking = Some(sent);
+            state.last_taking = Some(now);
         }
         let (quorum, ask) = (Arc::clone(&self.quorum), Arc::clone(&self.ask));
         state.under_way.push(Box::pin(async move {
             let master = &quorum.nodes()[index].master;
             let said = match question {
                 Question::Acquire { proposal } => Said::Acquired(master.acquire(&ask, proposal).await),
-                Question::Extend { repair } => Said::Extended(master.extend(&ask, repair).await),
+                Question::Extend { token } => Said::Extended(master.extend(&ask, token).await),
                 Question::Raise { token } => Said::Raised(token, master.raise(&ask, token).await),
                 Question::Release => Said::Released(master.release(&ask).await),
             };
-            Answer { index, request, between: Between { sent, answered: clock::now() }, said }
+            Answer { index, request, between: Between { sent, answered: clock::moment() }, said }
         }));
     }
 
@@ -194,6 +197,9 @@ impl<M: Master> Count<M> {
                 return;
             }
         };
+        if matches!(vote, Err(NoVote::Resting)) {
+            self.quorum.set_resting(true);
+        }
         node.round_trip.observe(between.answered - between.sent);
         // A vote that came too late for its time, and in time for the decision, counts.
         if request == seat.request {
@@ -251,7 +257,15 @@ impl<M: Master> Count<M> {
         .await;
     }
 
-    fn refusal(&self, state: &State, was_slow: bool) -> Refusal {
+    /// Sends what was not sent yet, and takes note of what has come. Whoever polls next is woken by what comes later.
+    fn poll_once(&self, state: &mut MutexGuard<'_, State>) {
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(answer)) = state.under_way.poll_next_unpin(&mut cx) {
+            self.note(state, answer);
+        }
+    }
+
+    fn refusal(&self, state: &State) -> Refusal {
         let vote = |(node, seat): (&Arc<super::Node<M>>, &Seat)| MasterVote {
             server: node.master.name().to_owned(),
             vote: match &seat.vote {
@@ -264,7 +278,6 @@ impl<M: Master> Count<M> {
             votes: self.quorum.nodes().iter().zip(&state.seats).map(vote).collect(),
             needed: self.quorum.needed(),
             left: state.seats.iter().filter_map(|seat| seat.left).max(),
-            was_slow,
         }
     }
 }

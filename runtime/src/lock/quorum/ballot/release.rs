@@ -1,10 +1,7 @@
 //! Giving everything back, on every master: one that refused or did not answer may have our value all the same.
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-use futures_util::StreamExt;
 
 use super::{Ballot, Count, Holds, Question, Seat, State};
 use crate::clock;
@@ -30,6 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 impl<M: Master> Count<M> {
     /// Frees the lock, as far as a majority of answers tells; the rest goes on when the ballot is dropped.
     pub(crate) async fn release(&self) -> Freed {
+        let _operation = self.operation.lock().await;
         let patience = (self.ask.ttl / 10).max(Duration::from_millis(1));
         {
             let mut state = self.state();
@@ -48,7 +46,7 @@ impl<M: Master> Count<M> {
             if state.count(Seat::is_held) > most_others {
                 return Some(Freed::NotHeld);
             }
-            (state.count(Seat::is_open) == 0).then(|| Freed::Unknown(self.refusal(state, false)))
+            (state.count(Seat::is_open) == 0).then(|| Freed::Unknown(self.refusal(state)))
         })
         .await
     }
@@ -62,11 +60,8 @@ impl<M: Master> Count<M> {
                 self.ask(state, index, Question::Release, LONGEST_PAUSE);
             }
         }
-        // Polled once, so that everything leaves in this order. Whoever polls next is woken.
-        let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Some(answer)) = state.under_way.poll_next_unpin(&mut cx) {
-            self.note(state, answer);
-        }
+        // So that everything leaves in this order.
+        self.poll_once(state);
     }
 
     /// Waits for late answers, and frees until every master has confirmed that nothing of ours is left, or it has ended by
@@ -114,6 +109,7 @@ impl<M: Master> Drop for Ballot<M> {
         }
         let state = std::mem::take(&mut *state);
         let (quorum, ask) = (Arc::clone(&self.quorum), Arc::clone(&self.ask));
-        runtime.spawn(Count { quorum, ask, state: Mutex::new(state) }.clear());
+        let operation = tokio::sync::Mutex::default();
+        runtime.spawn(Count { quorum, ask, state: Mutex::new(state), operation }.clear());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Instant;
+use crate::clock::{Instant, Moment};
 use crate::lock::quorum::master::Token;
 use crate::lock::quorum::validity::Between;
 use crate::lock::quorum::votes::NoVote;
@@ -22,7 +22,13 @@ pub(super) struct Seat {
     pub(super) taking: u32,
     /// How long others may still hold the key.
     pub(super) left: Option<Duration>,
+    /// When it is asked again for a key that it did not give, and after what pause then.
+    repair_at: Option<Moment>,
+    repair_pause: Duration,
 }
+
+/// How often a master on which the lock is not held is asked again, at most.
+const LONGEST_REPAIR: Duration = Duration::from_secs(1);
 
 /// Whether the key may hold our value there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +56,8 @@ impl Seat {
             request: 0,
             taking: 0,
             left: None,
+            repair_at: None,
+            repair_pause: Duration::from_millis(20),
         }
     }
 
@@ -68,6 +76,16 @@ impl Seat {
     /// Whether somebody else has its vote for certain.
     pub(super) fn is_held(&self) -> bool {
         matches!(&self.vote, Vote::No(cause) if cause.is_held())
+    }
+
+    /// Whether it is time to ask it again, which it then is not for a while.
+    pub(super) fn may_repair(&mut self, now: Moment) -> bool {
+        if self.repair_at.is_some_and(|at| now < at) {
+            return false;
+        }
+        self.repair_at = Some(now + self.repair_pause);
+        self.repair_pause = (2 * self.repair_pause).min(LONGEST_REPAIR);
+        true
     }
 
     /// Whether something must be given back there.

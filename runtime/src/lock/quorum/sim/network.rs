@@ -2,10 +2,13 @@
 //! overtake others because they went over another connection.
 
 use std::cell::RefCell;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::server::Server;
 use crate::clock::{self, Instant};
@@ -69,6 +72,85 @@ pub(super) fn draw<T>(draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
     RNG.with_borrow_mut(draw)
 }
 
+/// Everything that is on its way, delivered in the order of the times.
+#[derive(Default)]
+pub(super) struct Post {
+    events: Mutex<BinaryHeap<Reverse<Event>>>,
+    sent: Mutex<u64>,
+    is_earlier: Notify,
+}
+
+struct Event {
+    at: Instant,
+    number: u64,
+    step: Step,
+}
+
+type Step = Box<dyn FnOnce(&Post) + Send>;
+
+impl Post {
+    fn at(&self, at: Instant, step: Step) {
+        let mut sent = self.sent.lock().unwrap();
+        *sent += 1;
+        let mut events = self.events.lock().unwrap();
+        if events.peek().is_none_or(|Reverse(first)| at < first.at) {
+            self.is_earlier.notify_one();
+        }
+        events.push(Reverse(Event { at, number: *sent, step }));
+    }
+
+    /// Delivers for ever.
+    pub(super) async fn deliver(&self) {
+        loop {
+            let next = self.events.lock().unwrap().peek().map(|Reverse(event)| event.at);
+            let Some(next) = next else {
+                self.is_earlier.notified().await;
+                continue;
+            };
+            if next > clock::now() {
+                let _earlier = clock::within(next - clock::now(), self.is_earlier.notified()).await;
+                continue;
+            }
+            let event = self.events.lock().unwrap().pop();
+            if let Some(Reverse(event)) = event {
+                (event.step)(self);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Post {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Post").finish_non_exhaustive()
+    }
+}
+
+impl Event {
+    fn order(&self) -> (Instant, u64) {
+        (self.at, self.number)
+    }
+}
+
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        self.order() == other.order()
+    }
+}
+
+impl Eq for Event {}
+
+impl PartialOrd for Event {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Event {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
 /// One client's connection to one server.
 #[derive(Debug)]
 pub(super) struct SimMaster {
@@ -76,6 +158,7 @@ pub(super) struct SimMaster {
     server: Arc<Mutex<Server>>,
     weather: Arc<Weather>,
     link: Arc<Mutex<Link>>,
+    post: Arc<Post>,
 }
 
 #[derive(Debug)]
@@ -90,13 +173,14 @@ struct Link {
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl SimMaster {
-    pub(super) fn new(server: &Arc<Mutex<Server>>, weather: Weather) -> Self {
+    pub(super) fn new(server: &Arc<Mutex<Server>>, weather: Weather, post: &Arc<Post>) -> Self {
         let run = server.lock().unwrap().run().clone();
         Self {
             name: run.to_string(),
             server: Arc::clone(server),
             weather: Arc::new(weather),
             link: Arc::new(Mutex::new(Link { run, last: clock::now() })),
+            post: Arc::clone(post),
         }
     }
 
@@ -124,37 +208,35 @@ impl SimMaster {
             (arrives, RunId::clone(&link.run))
         };
         let gives_up = sent + COMMAND_TIMEOUT;
+        let timed_out = || Err(Error::new(ErrorKind::Timeout, "lock"));
+        let Some(arrives) = arrives else {
+            self.post.at(gives_up, Box::new(move |_| drop(tell.send(timed_out()))));
+            return told.await.expect("the simulation goes on");
+        };
         let (server, weather, link) =
             (Arc::clone(&self.server), Arc::clone(&self.weather), Arc::clone(&self.link));
-        tokio::spawn(async move {
-            let mut answer = Err(Error::new(ErrorKind::Timeout, "lock"));
-            let mut back = None;
-            if let Some(arrives) = arrives {
-                clock::sleep_until(weather.resumes(arrives)).await;
-                let mut server = server.lock().unwrap();
-                answer = if *server.run() == run {
-                    Ok(act(&mut server))
-                } else {
-                    // The connection ended with the server, and another one is made.
-                    link.lock().unwrap().run = server.run().clone();
-                    Err(Error::new(ErrorKind::Unavailable, "lock"))
-                };
-                back = draw(|rng| weather.arrives(Way::Answers, clock::now(), rng));
-            }
-            if let Some(back) = back.filter(|back| *back < gives_up) {
-                clock::sleep_until(back).await;
+        let step = move |post: &Post| {
+            let mut server = server.lock().unwrap();
+            let answer = if *server.run() == run {
+                Ok(act(&mut server))
             } else {
-                answer = Err(Error::new(ErrorKind::Timeout, "lock"));
-                clock::sleep_until(gives_up).await;
+                // The connection ended with the server, and another one is made.
+                link.lock().unwrap().run = server.run().clone();
+                Err(Error::new(ErrorKind::Unavailable, "lock"))
+            };
+            let back = draw(|rng| weather.arrives(Way::Answers, clock::now(), rng));
+            match back.filter(|back| *back < gives_up) {
+                Some(back) => post.at(back, Box::new(move |_| drop(tell.send(answer)))),
+                None => post.at(gives_up, Box::new(move |_| drop(tell.send(timed_out())))),
             }
-            let _nobody_waits_any_more = tell.send(answer);
-        });
+        };
+        self.post.at(self.weather.resumes(arrives), Box::new(step));
         told.await.expect("the simulation goes on")
     }
 }
 
 fn copy(ask: &Ask) -> Ask {
-    Ask { key: ask.key.clone(), value: ask.value, ttl: ask.ttl }
+    Ask { key: ask.key.clone(), value: ask.value, ttl: ask.ttl, tokens: ask.tokens }
 }
 
 impl Master for SimMaster {
@@ -162,8 +244,8 @@ impl Master for SimMaster {
         &self.name
     }
 
-    fn run(&self) -> Option<RunId> {
-        Some(self.link().run.clone())
+    fn is_run(&self, run: &RunId) -> bool {
+        self.link().run == *run
     }
 
     async fn acquire(&self, ask: &Ask, proposal: Token) -> Result<Acquired> {
@@ -171,9 +253,9 @@ impl Master for SimMaster {
         self.call(move |server| server.acquire(&ask, proposal)).await
     }
 
-    async fn extend(&self, ask: &Ask, repair: Option<Token>) -> Result<Extended> {
+    async fn extend(&self, ask: &Ask, token: Token) -> Result<Extended> {
         let ask = copy(ask);
-        self.call(move |server| server.extend(&ask, repair)).await
+        self.call(move |server| server.extend(&ask, token)).await
     }
 
     async fn raise(&self, ask: &Ask, token: Token) -> Result<Owned> {

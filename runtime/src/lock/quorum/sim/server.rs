@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::clock::{self, Instant};
+use crate::lock::value::LockValue;
 use crate::lock::quorum::master::{Acquired, Ask, Extended, Ledger, Look, Owned, RunId, Token};
 
 /// What a server does wrong, in tests that must notice.
@@ -34,7 +35,7 @@ pub(super) struct Server {
 
 #[derive(Debug)]
 struct Entry {
-    value: [u8; 20],
+    value: LockValue,
     /// By the server's clock, in seconds.
     ends: f64,
 }
@@ -78,7 +79,7 @@ impl Server {
     }
 
     /// The values at all keys that have not ended.
-    pub(super) fn held(&mut self) -> Vec<[u8; 20]> {
+    pub(super) fn held(&mut self) -> Vec<LockValue> {
         let now = self.time();
         self.keys.retain(|_, entry| entry.ends > now);
         self.keys.values().map(|entry| entry.value).collect()
@@ -88,7 +89,7 @@ impl Server {
         (clock::now() - self.epoch).as_secs_f64() * self.rate + self.ahead
     }
 
-    fn holder(&mut self, ask: &Ask) -> Option<([u8; 20], Duration)> {
+    fn holder(&mut self, ask: &Ask) -> Option<(LockValue, Duration)> {
         let now = self.time();
         let entry = self.keys.get(ask.key.as_bytes())?;
         if entry.ends <= now {
@@ -120,12 +121,14 @@ impl Server {
         }
         self.set(ask);
         let before = self.counters.get(ask.key.as_bytes()).copied().unwrap_or(ledger.high);
-        let counter = (before.max(self.floor) + 1).max(proposal);
-        self.count(ask, counter);
+        let counter = (before.max(self.floor) + 1).max(proposal) + ask.tokens.saturating_sub(1);
+        if ask.tokens > 0 {
+            self.count(ask, counter);
+        }
         Acquired::Granted { counter, admitted: ledger.run }
     }
 
-    pub(super) fn extend(&mut self, ask: &Ask, repair: Option<Token>) -> Extended {
+    pub(super) fn extend(&mut self, ask: &Ask, token: Token) -> Extended {
         match self.holder(ask) {
             Some((value, left)) if value == ask.value || self.faults.ignores_values => {
                 self.set(ask);
@@ -133,7 +136,6 @@ impl Server {
             }
             Some(_) => Extended::Held,
             None => {
-                let Some(token) = repair else { return Extended::Free };
                 self.set(ask);
                 self.raise_to(ask, token);
                 Extended::Repaired
