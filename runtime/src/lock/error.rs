@@ -94,6 +94,26 @@ impl LockError {
     }
 }
 
+/// Why a release cannot say that nobody else has had the lock.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// The lock had ended before: somebody else may have had it meanwhile.
+    #[error("the lock `{key}` had ended before it was released; somebody else may have had it meanwhile")]
+    NotHeld {
+        /// The lock's full key.
+        key: Key,
+    },
+    /// The server did not answer. It is asked again in the background, until the lock has expired.
+    #[error("nobody knows whether the lock `{key}` was released, it expires by itself; cause: {source}")]
+    Unknown {
+        /// The lock's full key.
+        key: Key,
+        /// What went wrong.
+        source: Error,
+    },
+}
+
 /// A return type that can report a [`LockError`]: `Result<_, E>` where `E: From<LockError>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot report that the lock was not had",

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::{
-    Acquire, Answer, Counter, EmbeddedMaster, Extend, FencingToken, Freed, LockMaster, Owned, RedisMaster,
+    Acquire, Answer, Counter, EmbeddedMaster, Extend, FencingToken, Freed, LockMaster, Mint, Owned,
+    RedisMaster,
 };
 use crate::error::{Error, Result};
+use crate::key::Key;
 use crate::lock::quorum::QuorumLocks;
 
 /// See the module.
@@ -17,6 +19,24 @@ pub(crate) enum AnyMaster {
     Quorum(QuorumLocks),
     /// The configuration is bad: locks are refused with the reason.
     Unusable(Error),
+}
+
+impl AnyMaster {
+    /// Whether whoever waits for that lock is told when it is handed to him.
+    pub(crate) async fn is_listening(&self, lock: &Key) -> bool {
+        match self {
+            Self::Redis(master) => master.connection().is_listening(lock).await,
+            Self::Embedded(_) | Self::Quorum(_) | Self::Unusable(_) => false,
+        }
+    }
+
+    /// Sees to it that he is, where that is possible.
+    pub(crate) async fn listen(&self, lock: &Key) -> bool {
+        match self {
+            Self::Redis(master) => master.connection().listen(lock).await,
+            Self::Embedded(_) | Self::Quorum(_) | Self::Unusable(_) => false,
+        }
+    }
 }
 
 impl LockMaster for AnyMaster {
@@ -52,6 +72,15 @@ impl LockMaster for AnyMaster {
             Self::Embedded(master) => master.release(lock).await,
             Self::Redis(master) => Box::pin(master.release(lock)).await,
             Self::Quorum(masters) => Box::pin(masters.release(lock)).await,
+            Self::Unusable(reason) => Err(reason.clone()),
+        }
+    }
+
+    async fn leave(&self, lock: Owned<'_>, mint: Option<Mint>) -> Result<Freed> {
+        match self {
+            Self::Embedded(master) => master.leave(lock, mint).await,
+            Self::Redis(master) => Box::pin(master.leave(lock, mint)).await,
+            Self::Quorum(masters) => Box::pin(masters.leave(lock, mint)).await,
             Self::Unusable(reason) => Err(reason.clone()),
         }
     }

@@ -17,7 +17,7 @@ use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Namespace;
 use crate::lock::master::{
-    Acquire, Answer, Counter, Extend, Freed, Held, LockMaster, MasterTime, Owned,
+    Acquire, Answer, Counter, Extend, Freed, Held, LockMaster, MasterTime, Mint, Owned,
 };
 use crate::lock::token::FencingToken;
 use crate::lock::value::LockValue;
@@ -146,6 +146,11 @@ fn wall_micros() -> u64 {
 
 impl<M: Master> LockMaster for QuorumLocks<M> {
     async fn acquire(&self, request: &Acquire<'_>) -> Result<Answer> {
+        // What we have under this value, or give up for it, would be in our own way.
+        for given_up in [Some(request.lock.value), request.instead_of].into_iter().flatten() {
+            let ballot = self.0.held().remove(&given_up);
+            drop(ballot);
+        }
         let (ballot, last) = match self.win(request).await {
             Ok(won) => won,
             Err(refusal) if refusal.is_contended() => {
@@ -154,8 +159,7 @@ impl<M: Master> LockMaster for QuorumLocks<M> {
             }
             Err(refusal) => return Err(no_quorum(refusal)),
         };
-        // The same value asks once more only when it has forgotten the answer, which gives back what it had.
-        drop(self.0.held().insert(request.lock.value, ballot));
+        self.0.held().insert(request.lock.value, ballot);
         self.settle();
         let first = |count: u64| FencingToken::new(last + 1 - count);
         Ok(Answer::Granted { token: request.mint.map(|mint| first(mint.count)) })
@@ -187,6 +191,11 @@ impl<M: Master> LockMaster for QuorumLocks<M> {
             Outcome::NotHeld => Ok(Freed::NotHeld),
             Outcome::Unknown(refusal) => Err(no_quorum(refusal)),
         }
+    }
+
+    /// There is no queue: who waits asks again.
+    async fn leave(&self, lock: Owned<'_>, _mint: Option<Mint>) -> Result<Freed> {
+        self.release(lock).await
     }
 }
 
