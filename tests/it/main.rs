@@ -21,6 +21,7 @@ mod order;
 mod outage;
 mod programmatic;
 mod put;
+mod quorum;
 mod refuge;
 mod rolling;
 mod shutdown;

@@ -1,8 +1,13 @@
 //! Locks of every kind by key, and latches: where each begins.
 
+use super::Rules;
 use crate::Keylatch;
-use crate::key::Key;
-use crate::lock::{CountdownLatch, LockBuilder};
+use crate::connection::Connection;
+use crate::key::{Key, Namespace};
+use crate::lock::{
+    AnyMaster, CountdownLatch, EmbeddedMaster, LockBuilder, QuorumLocks, QuorumRules, RedisMaster,
+};
+use crate::store::AnyStore;
 
 impl Keylatch {
     /// A lock by key.
@@ -39,5 +44,32 @@ impl Keylatch {
     /// A countdown latch by key.
     pub fn countdown_latch(&self, key: impl Into<Key>) -> CountdownLatch {
         CountdownLatch::new(self.clone(), &key.into())
+    }
+
+    /// The independent masters of `REDIS_LOCK_URLS`, which vote on every lock of this instance; here to be addressed one by one.
+    #[must_use]
+    pub fn lock_masters(&self) -> &[Connection] {
+        &self.0.lock_masters
+    }
+}
+
+/// Locks are where entries are, unless they have masters of their own. They are not sheltered: without the server they are
+/// refused.
+pub(super) fn master(
+    store: &AnyStore,
+    masters: &[Connection],
+    namespace: &Namespace,
+    rules: Rules,
+) -> AnyMaster {
+    if !masters.is_empty() {
+        let rules = QuorumRules { rest_after_restart: rules.rest_after_restart, ..QuorumRules::default() };
+        return AnyMaster::Quorum(QuorumLocks::new(masters, namespace, rules));
+    }
+    match store {
+        AnyStore::Memory(_) => AnyMaster::Embedded(EmbeddedMaster::default()),
+        AnyStore::Redis(redis) => {
+            AnyMaster::Redis(Box::new(RedisMaster::new(redis.connection().clone(), namespace.clone())))
+        }
+        AnyStore::Unusable(store) => AnyMaster::Unusable(store.error().clone()),
     }
 }

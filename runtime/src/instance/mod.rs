@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
-use crate::lock::{AnyMaster, EmbeddedMaster, Gates, Proposals, RedisMaster, Renewals};
+use crate::lock::{AnyMaster, Gates, Proposals, Renewals};
 use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
@@ -113,6 +113,8 @@ pub(crate) struct Rules {
     pub(crate) keep_later: Duration,
     /// Whoever renews an entry claims that first, so that nobody else does.
     pub(crate) claim_refreshes: bool,
+    /// A lock master that was restarted does not vote until no lock can be left that it has forgotten.
+    pub(crate) rest_after_restart: bool,
 }
 
 impl Default for Rules {
@@ -123,6 +125,7 @@ impl Default for Rules {
             reserve: true,
             keep_later: Duration::ZERO,
             claim_refreshes: true,
+            rest_after_restart: true,
         }
     }
 }
@@ -189,7 +192,7 @@ impl Keylatch {
         tuning: Tuning,
     ) -> Self {
         let local = local(&store, tuning);
-        let lock_master = lock_master(&store, &namespace);
+        let lock_master = locks::master(&store, &lock_masters, &namespace, tuning.rules);
         Self(Arc::new(Inner {
             space: KeySpace::new(&namespace),
             namespace,
@@ -279,12 +282,6 @@ impl Keylatch {
     #[must_use]
     pub fn connection(&self) -> Option<Connection> {
         self.0.store.connection().cloned()
-    }
-
-    /// The independent masters of `REDIS_LOCK_URLS`, to be addressed one by one.
-    #[must_use]
-    pub fn lock_masters(&self) -> &[Connection] {
-        &self.0.lock_masters
     }
 
     /// How the store is, asked of every server. Takes two seconds at most, also where servers hang.
@@ -467,17 +464,6 @@ fn local(store: &AnyStore, tuning: Tuning) -> Option<Arc<Local>> {
     let local = Local::new(tuning.local_memory_limit, ticks, tuning.rules.reserve);
     store.tell(Arc::clone(&local));
     Some(local)
-}
-
-/// Locks are where entries are. They are not sheltered: without the server they are refused.
-fn lock_master(store: &AnyStore, namespace: &Namespace) -> AnyMaster {
-    match store {
-        AnyStore::Memory(_) => AnyMaster::Embedded(EmbeddedMaster::default()),
-        AnyStore::Redis(redis) => {
-            AnyMaster::Redis(Box::new(RedisMaster::new(redis.connection().clone(), namespace.clone())))
-        }
-        AnyStore::Unusable(store) => AnyMaster::Unusable(store.error().clone()),
-    }
 }
 
 impl AsRef<Self> for Keylatch {

@@ -122,6 +122,17 @@ pub(crate) fn sharing_of(lock: &Key) -> Key {
     beside(lock, b"}#sharing")
 }
 
+/// `{` semaphore `}#permit:` number: one permit of a semaphore over several masters, which is a lock of its own.
+pub(crate) fn permit_of(semaphore: &Key, number: u32) -> Key {
+    beside(semaphore, format!("}}#permit:{number}").as_bytes())
+}
+
+/// Whether the key is that of a permit of the semaphore.
+pub(crate) fn is_permit_of(key: &Key, semaphore: &Key) -> bool {
+    let rest = key.0.strip_prefix(b"{").and_then(|key| key.strip_prefix(semaphore.as_bytes()));
+    rest.is_some_and(|rest| rest.starts_with(b"}#permit:"))
+}
+
 /// `{` latch `}#ids`: who has counted a latch down. In the latch's slot of a cluster.
 pub(crate) fn ids_of(latch: &Key) -> Key {
     beside(latch, b"}#ids")

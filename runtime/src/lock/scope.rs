@@ -4,6 +4,7 @@
 use super::lease::Lease;
 use super::options::LockBuilder;
 use super::{LockError, LockGuard, Sharing};
+use crate::key::is_permit_of;
 
 /// What can be passed down as a lock that the caller has: a [`Lease`], a [`LockGuard`], and each of them in an `Option`, where
 /// `None` says that the caller has none. See [`LockBuilder::within`].
@@ -69,7 +70,8 @@ fn fault(options: &LockBuilder, lease: &Lease) -> Option<&'static str> {
         return Some("it is of another `Keylatch`");
     }
     for key in options.keys() {
-        let Some(part) = lease.parts().find(|part| part.key() == key) else {
+        let stands_for = |part: &&Lease| part.key() == key || is_permit_of(part.key(), key);
+        let Some(part) = lease.parts().find(stands_for) else {
             return Some("it is another lock");
         };
         if options.sharing == Sharing::Alone && part.sharing() != Sharing::Alone {

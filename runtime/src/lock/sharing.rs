@@ -10,3 +10,12 @@ pub(crate) enum Sharing {
     /// So many in all.
     Permits(u32),
 }
+
+impl Sharing {
+    pub(super) fn permits(self) -> Option<u32> {
+        match self {
+            Self::Permits(permits) => Some(permits),
+            Self::Alone | Self::Shared => None,
+        }
+    }
+}

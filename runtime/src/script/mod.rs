@@ -2,9 +2,11 @@
 
 mod call;
 mod locks;
+mod quorum;
 
 pub(crate) use call::{Call, Numbers};
 pub(crate) use locks::LockScripts;
+pub(crate) use quorum::QuorumScripts;
 
 use redis::{Cmd, Script, Value};
 

@@ -57,6 +57,6 @@ impl<'a> Kind<'a> {
 
     /// The arguments that every kind has, and those of this one.
     pub(super) fn args<'k>(&'k self, common: &[&'k [u8]]) -> Args<'k> {
-        common.iter().copied().chain(self.permits.as_ref().map(|permits| permits.as_bytes())).collect()
+        common.iter().copied().chain(self.permits.as_ref().map(String::as_bytes)).collect()
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::claim::Claim;
-use super::{embedded, remote};
+use super::{embedded, remote, slots};
 use crate::clock::{self, Moment};
 use crate::lock::LockError;
 use crate::lock::master::AnyMaster;
@@ -18,8 +18,14 @@ pub(in crate::lock) async fn acquire(options: LockBuilder) -> Result<Claim, Lock
     let home = options.home.clone();
     let claim = match home.lock_master() {
         AnyMaster::Embedded(master) => embedded::acquire(options, master, &waiting).await?,
+        // Counted by each master, three could have two permits: each has two of three masters.
+        AnyMaster::Quorum(_) if options.sharing.permits().is_some() => {
+            Box::pin(slots::acquire(options, home.lock_master(), &waiting)).await?
+        }
         // On the heap: in place it would be part of every caller's future, also on the embedded store.
-        AnyMaster::Redis(master) => Box::pin(remote::acquire(options, master, &waiting)).await?,
+        master @ (AnyMaster::Redis(_) | AnyMaster::Quorum(_)) => {
+            Box::pin(remote::acquire(options, master, &waiting)).await?
+        }
         AnyMaster::Unusable(reason) => return Err(unknown(reason.clone())),
     };
     telemetry::lock_acquired(claim.lease.key(), || clock::moment() - waiting.began);
@@ -34,6 +40,11 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// The same without waiting.
+    pub(super) fn once(&self) -> Self {
+        Self { wait: Duration::ZERO, ..*self }
+    }
+
     /// Whether it does not wait at all.
     pub(super) fn is_try(&self) -> bool {
         self.wait.is_zero()

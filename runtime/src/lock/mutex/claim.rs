@@ -92,7 +92,7 @@ impl Claim {
                 let sharing = self.options.sharing;
                 master.free(Owned { key: &self.options.key, value, sharing }, clock::moment())
             }
-            AnyMaster::Redis(_) | AnyMaster::Unusable(_) => Freed::NotHeld,
+            AnyMaster::Redis(_) | AnyMaster::Quorum(_) | AnyMaster::Unusable(_) => Freed::NotHeld,
         }
     }
 }

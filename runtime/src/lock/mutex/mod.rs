@@ -11,6 +11,7 @@ mod gate;
 mod guard;
 mod remote;
 mod run;
+mod slots;
 mod turn;
 
 pub(super) use acquire::acquire;
