@@ -39,7 +39,10 @@ pub use connection::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyPart, KeyWriter, Pattern};
-pub use lock::{FromLockError, Lease, LockBuilder, LockError, LockGuard};
+pub use lock::{
+    CountdownLatch, FencingToken, FromLockError, LatchError, Lease, LockBuilder, LockError, LockGuard,
+    MasterVote, NoVote, Passed, ReleaseError,
+};
 
 pub use instance::{AfterFailover, AlreadyInstalled, Builder, Keylatch, Leftovers, Provider, Settings};
 

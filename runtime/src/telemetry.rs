@@ -180,8 +180,14 @@ pub(crate) fn hold_failed(error: &Error) {
     tracing::warn!(%error, "entries could not be held ahead of the write; they are invalidated after it");
 }
 
-pub(crate) fn lock_acquired(key: &Key, waited: Duration) {
-    tracing::debug!(%key, ?waited, "locked");
+/// How long it took is only asked if somebody listens.
+pub(crate) fn lock_acquired(key: &Key, waited: impl FnOnce() -> Duration) {
+    tracing::debug!(%key, waited = ?waited(), "locked");
+}
+
+/// `margin` was left of the lease when it was extended.
+pub(crate) fn lock_extended(key: &Key, margin: Duration) {
+    tracing::trace!(%key, ?margin, "lock extended");
 }
 
 pub(crate) fn lock_lost(key: &Key) {
@@ -190,4 +196,27 @@ pub(crate) fn lock_lost(key: &Key) {
 
 pub(crate) fn unlock_failed(key: &Key, error: &Error) {
     tracing::warn!(%key, %error, "unlock failed; the lock expires by itself");
+}
+
+pub(crate) fn lock_not_given_back(key: &Key) {
+    tracing::warn!(%key, "a lock could not be given back on every master; what is left expires by itself");
+}
+
+pub(crate) fn lock_master_distrusted(server: &str) {
+    tracing::warn!(
+        server,
+        "a lock's life on this master is not what its clock and ours make it: its clock was set, or the lock was removed or \
+         evicted; it does not vote for the life of one lock"
+    );
+}
+
+pub(crate) fn lock_master_admitted(server: &str, is_a_guess: bool) {
+    if is_a_guess {
+        tracing::error!(
+            server,
+            "more lock masters have lost their counters than the others can vouch for; fencing tokens go on from the wall clock"
+        );
+    } else {
+        tracing::info!(server, "this lock master votes from now on");
+    }
 }

@@ -6,11 +6,16 @@ use syn::Expr;
 use crate::arguments::{Arguments, Given, Grammar, Misspelt};
 use crate::crate_path::CratePath;
 use crate::diagnostics::Diagnostics;
-use crate::value::{Choice, Duration, Template};
+use crate::value::{Choice, Count, Duration, Flag, Template};
 
 /// The options, each as it was given.
 pub(crate) struct Args {
     pub(crate) key: Option<Given<Template>>,
+    pub(crate) keys: Option<Given<Vec<Template>>>,
+    pub(crate) shared: Option<Given<Flag>>,
+    pub(crate) exclusive: Option<Given<Flag>>,
+    pub(crate) permits: Option<Given<Count>>,
+    pub(crate) within: Option<Given<Expr>>,
     pub(crate) ttl: Option<Given<Duration>>,
     pub(crate) wait: Option<Given<Duration>>,
     pub(crate) extend: Option<Given<Extend>>,
@@ -27,8 +32,13 @@ impl Args {
         let mut arguments = Arguments::parse(tokens, Grammar::Options, diagnostics);
         Self {
             key: arguments.take("key", diagnostics),
+            keys: arguments.take("keys", diagnostics),
             ttl: arguments.take("ttl", diagnostics),
             wait: arguments.take("wait", diagnostics),
+            shared: arguments.take("shared", diagnostics),
+            exclusive: arguments.take("exclusive", diagnostics),
+            permits: arguments.take("permits", diagnostics),
+            within: arguments.take("within", diagnostics),
             extend: arguments.take("extend", diagnostics),
             max_hold: arguments.take("max_hold", diagnostics),
             on_lost: arguments.take("on_lost", diagnostics),

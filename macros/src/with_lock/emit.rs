@@ -5,6 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 
 use super::args::{Extend, OnLost};
 use super::model::Model;
+use super::target::{Kind, Target};
 use crate::hygiene::{generated_at, local};
 use crate::item::Function;
 use crate::{shim, writes};
@@ -17,8 +18,7 @@ pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
     let ty = &model.output.ty;
 
     let lock = local("lock");
-    let home = shim::home(krate, model.using.as_ref());
-    let key = writes::emit(&model.key, krate);
+    let constructor = constructor(model);
     let settings = settings(model);
     // Reported at the return type: it is what cannot hold the failure of a lock when this does not compile.
     let refusal = quote_spanned!(generated_at(model.output.span)=> #private::refusal::<#ty>());
@@ -27,8 +27,29 @@ pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
     quote! {
         #(#attributes)*
         #visibility #signature {
-            let #lock = #private::Lock::new(#home, #key) #settings;
+            let #lock = #constructor #settings;
             #private::with_lock(#lock, #refusal, async move |#lease: #krate::Lease| -> #ty #body).await
+        }
+    }
+}
+
+fn constructor(model: &Model) -> TokenStream {
+    let krate = &model.krate;
+    let private = krate.private();
+    let home = shim::home(krate, model.using.as_ref());
+    match &model.target {
+        Target::One(key, kind) => {
+            let key = writes::emit(key, krate);
+            match kind {
+                Kind::Mutex => quote!(#private::Lock::new(#home, #key)),
+                Kind::Shared => quote!(#private::Lock::shared(#home, #key)),
+                Kind::Exclusive => quote!(#private::Lock::exclusive(#home, #key)),
+                Kind::Permits(permits) => quote!(#private::Lock::semaphore(#home, #key, #permits)),
+            }
+        }
+        Target::Several(keys) => {
+            let keys = keys.iter().map(|key| writes::emit(key, krate));
+            quote!(#private::Lock::several(#home, &[#(&#keys),*]))
         }
     }
 }
@@ -50,6 +71,10 @@ fn settings(model: &Model) -> TokenStream {
     }
     if model.on_lost == OnLost::Continue {
         calls.extend(quote!(.on_lost_continue()));
+    }
+    if let Some(within) = &model.within {
+        let within = shim::reference(within);
+        calls.extend(quote!(.within(#within)));
     }
     calls
 }

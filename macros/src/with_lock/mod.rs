@@ -3,6 +3,7 @@
 mod args;
 mod emit;
 mod model;
+mod target;
 #[cfg(test)]
 mod tests;
 

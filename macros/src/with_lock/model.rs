@@ -5,19 +5,21 @@ use syn::Expr;
 use syn::ext::IdentExt;
 
 use super::args::{Args, Extend, OnLost};
+use super::target::Target;
 use crate::arguments::{Given, value};
 use crate::crate_path::CratePath;
 use crate::diagnostics::Diagnostics;
 use crate::item::Function;
 use crate::signature::{Bindings, Output, check_wrappable};
 use crate::value::{Duration, positive};
-use crate::writes::{Scope, Write, resolve};
+use crate::writes::Scope;
 
 /// A function whose body runs under a lock, ready to be emitted.
 pub(crate) struct Model {
     pub(crate) krate: CratePath,
     pub(crate) using: Option<Expr>,
-    pub(crate) key: Vec<Write>,
+    pub(crate) target: Target,
+    pub(crate) within: Option<Expr>,
     pub(crate) ttl: Duration,
     pub(crate) wait: Option<Duration>,
     pub(crate) max_hold: Option<Duration>,
@@ -28,7 +30,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(args: Args, function: &Function, diagnostics: &mut Diagnostics) -> Option<Self> {
+    pub(crate) fn new(mut args: Args, function: &Function, diagnostics: &mut Diagnostics) -> Option<Self> {
         let signature = &function.signature;
         check_wrappable("with_lock", signature, diagnostics);
         let output = Output::of(signature);
@@ -36,20 +38,15 @@ impl Model {
             let message = "a lock can fail; return `Result<_, E>` where `E: From<keylatch::LockError>`";
             diagnostics.error(output.span, message);
         }
-        require(
-            args.key.is_some() || args.misspelt.any(&["key"]),
-            "`key` is missing; say what is locked, as in `key = \"stock:{sku}\"`",
-            diagnostics,
-        );
-        require(
-            args.ttl.is_some() || args.misspelt.any(&["ttl"]),
-            "`ttl` is missing; say when a lost lock expires, as in `ttl = \"30s\"`",
-            diagnostics,
-        );
-
         let bindings = Bindings::of(signature, diagnostics);
         let scope = Scope { bindings: &bindings, result: false };
-        let key = value(args.key).and_then(|key| resolve(&key, scope, diagnostics));
+        let target = Target::take(&mut args, scope, diagnostics);
+        if args.ttl.is_none() && !args.misspelt.any(&["ttl"]) {
+            diagnostics.error(
+                Span::call_site(),
+                "`ttl` is missing; say when a lost lock expires, as in `ttl = \"30s\"`",
+            );
+        }
         check_lease(args.lease.as_ref(), &bindings, diagnostics);
         check_max_hold(args.max_hold.as_ref(), args.ttl.as_ref(), diagnostics);
         let ttl =
@@ -59,7 +56,8 @@ impl Model {
         Some(Self {
             krate: value(args.krate).unwrap_or_default(),
             using: value(args.using),
-            key: key?,
+            target: target?,
+            within: value(args.within),
             ttl: ttl?,
             wait: value(args.wait),
             max_hold,
@@ -68,12 +66,6 @@ impl Model {
             lease: value(args.lease),
             output,
         })
-    }
-}
-
-fn require(given: bool, message: &str, diagnostics: &mut Diagnostics) {
-    if !given {
-        diagnostics.error(Span::call_site(), message);
     }
 }
 

@@ -31,6 +31,69 @@ fn lease() {
     );
 }
 
+#[test]
+fn kinds() {
+    let item = "async fn report(shop: u64) -> Result<(), LockError> { Ok(()) }";
+    check(r#"key = "report:{shop}", ttl = "30s", shared"#, item, expect_file!["snapshots/shared.rs"]);
+    check(r#"key = "report:{shop}", ttl = "30s", exclusive"#, item, expect_file!["snapshots/exclusive.rs"]);
+    check(r#"key = "report:{shop}", ttl = "30s", permits = 3"#, item, expect_file!["snapshots/permits.rs"]);
+}
+
+#[test]
+fn several() {
+    check(
+        r#"keys = ["account:{from}", "account:{to}"], ttl = "30s", within = outer"#,
+        "async fn transfer(from: u64, to: u64, outer: Option<&Lease>) -> Result<(), LockError> { Ok(()) }",
+        expect_file!["snapshots/several.rs"],
+    );
+}
+
+#[test]
+fn kinds_that_contradict_each_other() {
+    let item = "async fn f(id: u64) -> Result<(), E> { Ok(()) }";
+    let both = "keep one";
+    mistakes("key = \"a\", ttl = \"5s\", shared, exclusive", item, &[both]);
+    mistakes(
+        "key = \"a\", ttl = \"5s\", shared, permits = 2",
+        item,
+        &["`shared` tells kinds apart; keep one"],
+    );
+    mistakes(
+        "key = \"a\", ttl = \"5s\", shared, exclusive, permits = 0",
+        item,
+        &["would let nobody in", both, both],
+    );
+    mistakes(
+        "keys = [\"a\"], ttl = \"5s\", permits = N",
+        item,
+        &["`keys` locks every key for one holder; remove `permits`"],
+    );
+    mistakes(
+        "keys = [\"a\"], key = \"b\", ttl = \"5s\", shared = true",
+        item,
+        &["`shared` takes no value", "`key` and `keys` both say what is locked", "`keys` locks every key"],
+    );
+}
+
+#[test]
+fn mistakes_in_kinds_name_their_remedy() {
+    let item = "async fn f(id: u64) -> Result<(), E> { Ok(()) }";
+    mistakes("keys = [], ttl = \"5s\"", item, &["`keys` names nothing"]);
+    mistakes("keys = [\"a:{id}\", \"b\", \"a:{id}\"], ttl = \"5s\"", item, &["`a:{id}` is there twice"]);
+    mistakes(
+        "keys = [\"a:{x}\", \"b:{y}\"]",
+        item,
+        &["`{x}` names no", "`{y}` names no", "`ttl` is missing"],
+    );
+    mistakes("keys = \"a\", ttl = \"5s\"", item, &["`keys` is a list of templates"]);
+    for wrong in ["-1", "\"3\"", "4294967296", "3u64", "2.5"] {
+        let expected = ["`permits` is a number of at least 1"];
+        mistakes(&format!("key = \"a\", ttl = \"5s\", permits = {wrong}"), item, &expected);
+    }
+    mistakes("key = \"a\", ttl = \"5s\", permit = 3", item, &["did you mean `permits`?"]);
+    mistakes("key = \"a\", ttl = \"5s\", within", item, &["`within` takes an expression"]);
+}
+
 fn mistakes(arguments: &str, item: &str, expected: &[&str]) {
     let found = errors_of(expand, arguments, item);
     assert_eq!(found.len(), expected.len(), "{arguments}: {found:#?}");

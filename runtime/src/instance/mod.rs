@@ -3,6 +3,7 @@
 mod builder;
 mod env;
 mod global;
+mod locks;
 mod settings;
 mod shutdown;
 
@@ -27,7 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
-use crate::lock::{HeldLocks, LockBuilder};
+use crate::lock::{AnyMaster, Gates, Proposals, Renewals};
 use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
@@ -54,6 +55,7 @@ use crate::telemetry;
 pub struct Keylatch(Arc<Inner>);
 
 /// Does not keep it alive.
+#[derive(Debug, Clone)]
 pub(crate) struct WeakKeylatch(Weak<Inner>);
 
 impl WeakKeylatch {
@@ -66,6 +68,8 @@ struct Inner {
     namespace: Namespace,
     space: KeySpace,
     store: AnyStore,
+    lock_master: AnyMaster,
+    proposals: Proposals,
     local: Option<Arc<Local>>,
     /// Independent masters, for locks that need a majority.
     lock_masters: Vec<Connection>,
@@ -73,7 +77,8 @@ struct Inner {
     attempts: Attempts,
     slides: Slides,
     kept: Kept,
-    held_locks: HeldLocks,
+    renewals: Renewals,
+    gates: Gates,
     /// Whether a shutdown has begun.
     closed: AtomicBool,
     tuning: Tuning,
@@ -108,6 +113,8 @@ pub(crate) struct Rules {
     pub(crate) keep_later: Duration,
     /// Whoever renews an entry claims that first, so that nobody else does.
     pub(crate) claim_refreshes: bool,
+    /// A lock master that was restarted does not vote until no lock can be left that it has forgotten.
+    pub(crate) rest_after_restart: bool,
 }
 
 impl Default for Rules {
@@ -118,6 +125,7 @@ impl Default for Rules {
             reserve: true,
             keep_later: Duration::ZERO,
             claim_refreshes: true,
+            rest_after_restart: true,
         }
     }
 }
@@ -184,17 +192,21 @@ impl Keylatch {
         tuning: Tuning,
     ) -> Self {
         let local = local(&store, tuning);
+        let lock_master = locks::master(&store, &lock_masters, &namespace, tuning.rules);
         Self(Arc::new(Inner {
             space: KeySpace::new(&namespace),
             namespace,
             store,
+            lock_master,
+            proposals: Proposals::default(),
             local,
             flights: Flights::default(),
             attempts: Attempts::default(),
             slides: Slides::default(),
             lock_masters,
             kept,
-            held_locks: HeldLocks::default(),
+            renewals: Renewals::default(),
+            gates: Gates::default(),
             closed: AtomicBool::new(false),
             tuning,
         }))
@@ -214,12 +226,6 @@ impl Keylatch {
     /// The same, counted as calls of `function`, and invalidated with it.
     pub fn entry_of(&self, function: &'static Function, key: impl Into<Key>) -> Entry {
         Entry::new(self.clone(), function, &key.into())
-    }
-
-    /// A lock by key.
-    pub fn lock(&self, key: impl Into<Key>) -> LockBuilder {
-        let key = key.into();
-        LockBuilder::new(self.clone(), |writer| writer.encoded(key.as_bytes()))
     }
 
     /// Invalidates one entry, and those made from it. See
@@ -276,12 +282,6 @@ impl Keylatch {
     #[must_use]
     pub fn connection(&self) -> Option<Connection> {
         self.0.store.connection().cloned()
-    }
-
-    /// The independent masters of `REDIS_LOCK_URLS`, to be addressed one by one.
-    #[must_use]
-    pub fn lock_masters(&self) -> &[Connection] {
-        &self.0.lock_masters
     }
 
     /// How the store is, asked of every server. Takes two seconds at most, also where servers hang.
@@ -377,6 +377,16 @@ impl Keylatch {
         &self.0.store
     }
 
+    /// What grants the locks that need one master.
+    pub(crate) fn lock_master(&self) -> &AnyMaster {
+        &self.0.lock_master
+    }
+
+    /// What fencing tokens are proposed.
+    pub(crate) fn proposals(&self) -> &Proposals {
+        &self.0.proposals
+    }
+
     /// What this process has at hand, where the store tells of changes at all.
     pub(crate) fn local(&self) -> Option<&Arc<Local>> {
         self.0.local.as_ref()
@@ -399,8 +409,14 @@ impl Keylatch {
         self.0.store.connection().is_some_and(Connection::distrusts)
     }
 
-    pub(crate) fn held_locks(&self) -> &HeldLocks {
-        &self.0.held_locks
+    /// The locks that this process holds.
+    pub(crate) fn renewals(&self) -> &Renewals {
+        &self.0.renewals
+    }
+
+    /// Who asks for which lock in this process.
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.0.gates
     }
 
     fn close(&self) {
@@ -431,6 +447,11 @@ impl Keylatch {
     #[expect(clippy::unused_self, reason = "becomes a setting of the instance when one is needed")]
     pub(crate) fn hold_life(&self) -> Duration {
         crate::invalidation::HOLD_LIFE
+    }
+
+    /// Whether that is this one.
+    pub(crate) fn is(&self, other: &WeakKeylatch) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.0), other.0.as_ptr())
     }
 
     pub(crate) fn downgrade(&self) -> WeakKeylatch {

@@ -10,6 +10,8 @@ pub(crate) struct KeySpace {
     function: Box<[u8]>,
     template: Box<[u8]>,
     lock: Box<[u8]>,
+    latch: Box<[u8]>,
+    permits: Box<[u8]>,
     all: Key,
     servers: Key,
 }
@@ -31,6 +33,8 @@ impl KeySpace {
             function: prefix("#function:"),
             template: prefix("#template:"),
             lock: prefix("#lock:"),
+            latch: prefix("#latch:"),
+            permits: prefix("#permits:"),
             all: Key(KeyBytes::from_slice(&prefix("#all"))),
             servers: Key([namespace.as_str().as_bytes(), SERVERS].concat().into()),
         }
@@ -61,6 +65,16 @@ impl KeySpace {
         render(&self.lock, write)
     }
 
+    /// `{namespace}#latch:{rendered}`: a countdown latch.
+    pub(crate) fn latch(&self, write: impl FnOnce(&mut KeyWriter)) -> Key {
+        render(&self.latch, write)
+    }
+
+    /// `{namespace}#permits:{rendered}`: the holders of a semaphore.
+    pub(crate) fn permits(&self, write: impl FnOnce(&mut KeyWriter)) -> Key {
+        render(&self.permits, write)
+    }
+
     /// `{namespace}#all`: the stamp of everything.
     pub(crate) fn all(&self) -> &Key {
         &self.all
@@ -80,20 +94,48 @@ impl KeySpace {
 /// `{` entry `}#stamp`: what the entries made from this one depend on. The braces are meant: they put it into the entry's
 /// slot of a cluster.
 pub(crate) fn stamp_of(entry: &Key) -> Key {
-    let mut bytes = KeyBytes::with_capacity(entry.0.len() + 1 + ENTRY_STAMP.len());
-    bytes.push(b'{');
-    bytes.extend_from_slice(&entry.0);
-    bytes.extend_from_slice(ENTRY_STAMP);
-    Key(bytes)
+    beside(entry, ENTRY_STAMP)
 }
 
 /// `{` entry `}#refresh`: who renews the entry while others read it. In the entry's slot of a cluster, as its stamp.
 pub(crate) fn refresh_of(entry: &Key) -> Key {
-    let mut bytes = KeyBytes::with_capacity(entry.0.len() + 1 + ENTRY_REFRESH.len());
-    bytes.push(b'{');
-    bytes.extend_from_slice(&entry.0);
-    bytes.extend_from_slice(ENTRY_REFRESH);
-    Key(bytes)
+    beside(entry, ENTRY_REFRESH)
+}
+
+/// `{` lock `}#queue`: who waits for the lock. In the lock's slot of a cluster.
+pub(crate) fn queue_of(lock: &Key) -> Key {
+    beside(lock, b"}#queue")
+}
+
+/// `{` lock `}#fence`: the counter of the lock's own tokens. In the lock's slot of a cluster.
+pub(crate) fn counter_of(lock: &Key) -> Key {
+    beside(lock, b"}#fence")
+}
+
+/// `{` lock `}#shared`: those who share a lock. In the lock's slot of a cluster.
+pub(crate) fn shared_of(lock: &Key) -> Key {
+    beside(lock, b"}#shared")
+}
+
+/// `{` lock `}#sharing`: those who wait to share a lock. In the lock's slot of a cluster.
+pub(crate) fn sharing_of(lock: &Key) -> Key {
+    beside(lock, b"}#sharing")
+}
+
+/// `{` semaphore `}#permit:` number: one permit of a semaphore over several masters, which is a lock of its own.
+pub(crate) fn permit_of(semaphore: &Key, number: u32) -> Key {
+    beside(semaphore, format!("}}#permit:{number}").as_bytes())
+}
+
+/// Whether the key is that of a permit of the semaphore.
+pub(crate) fn is_permit_of(key: &Key, semaphore: &Key) -> bool {
+    let rest = key.0.strip_prefix(b"{").and_then(|key| key.strip_prefix(semaphore.as_bytes()));
+    rest.is_some_and(|rest| rest.starts_with(b"}#permit:"))
+}
+
+/// `{` latch `}#ids`: who has counted a latch down. In the latch's slot of a cluster.
+pub(crate) fn ids_of(latch: &Key) -> Key {
+    beside(latch, b"}#ids")
 }
 
 /// The entry that a key found on the server belongs to: itself, or the one whose stamp it is.
@@ -104,6 +146,14 @@ pub(crate) fn entry_of(key: &[u8]) -> &[u8] {
 /// Whether the key is the one of the servers' identity.
 pub(crate) fn is_servers(key: &Key) -> bool {
     key.0.ends_with(SERVERS)
+}
+
+fn beside(key: &Key, mark: &[u8]) -> Key {
+    let mut bytes = KeyBytes::with_capacity(key.0.len() + 1 + mark.len());
+    bytes.push(b'{');
+    bytes.extend_from_slice(&key.0);
+    bytes.extend_from_slice(mark);
+    Key(bytes)
 }
 
 fn render(prefix: &[u8], write: impl FnOnce(&mut KeyWriter)) -> Key {

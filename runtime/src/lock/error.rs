@@ -1,7 +1,9 @@
 //! Why a lock was not had, or not kept.
 
+use std::fmt;
 use std::time::Duration;
 
+use super::quorum::{MasterVote, NoQuorum, fmt_votes};
 use crate::error::Error;
 use crate::key::Key;
 
@@ -33,6 +35,27 @@ pub enum LockError {
         /// The lock's full key.
         key: Key,
     },
+    /// The lock that was passed down is not the one that is needed, or not any more. The body did not run.
+    #[error(
+        "the lock `{key}` is not covered by the one that was passed down: {fault}; pass the right one, or none"
+    )]
+    NotCovered {
+        /// The full key of the lock that is needed.
+        key: Key,
+        /// What is wrong with the other.
+        fault: &'static str,
+    },
+    /// Too few of several independent masters took part in the vote: they are down, slow, or were restarted a moment ago. The
+    /// body did not run. Votes that were given are given back in the background, or expire.
+    #[error("the lock `{key}` was not had, for lack of a quorum: {}; see to those masters", Votes(*.needed, .votes))]
+    NoQuorum {
+        /// The lock's full key.
+        key: Key,
+        /// How many votes are a majority.
+        needed: usize,
+        /// What each master said.
+        votes: Vec<MasterVote>,
+    },
     /// The server could not be asked. The body did not run. Should the lock have been taken all the same, it is given back
     /// in the background, or expires.
     #[error("the lock `{key}` could not be asked for; cause: {source}")]
@@ -44,7 +67,25 @@ pub enum LockError {
     },
 }
 
+struct Votes<'a>(usize, &'a [MasterVote]);
+
+impl fmt::Display for Votes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt_votes(self.0, self.1, f)
+    }
+}
+
 impl LockError {
+    /// The lock could not be asked for.
+    pub(crate) fn unasked(key: Key, source: Error) -> Self {
+        let no_quorum =
+            std::error::Error::source(&source).and_then(|source| source.downcast_ref::<NoQuorum>());
+        match no_quorum {
+            Some(NoQuorum { needed, votes }) => Self::NoQuorum { key, needed: *needed, votes: votes.clone() },
+            None => Self::Unknown { key, source },
+        }
+    }
+
     /// Whether the body ran, at least in part.
     #[must_use]
     pub fn body_ran(&self) -> bool {
@@ -58,9 +99,31 @@ impl LockError {
             Self::Busy { key }
             | Self::Timeout { key, .. }
             | Self::Lost { key }
+            | Self::NotCovered { key, .. }
+            | Self::NoQuorum { key, .. }
             | Self::Unknown { key, .. } => key,
         }
     }
+}
+
+/// Why a release cannot say that nobody else has had the lock.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// The lock had ended before: somebody else may have had it meanwhile.
+    #[error("the lock `{key}` had ended before it was released; somebody else may have had it meanwhile")]
+    NotHeld {
+        /// The lock's full key.
+        key: Key,
+    },
+    /// The server did not answer. It is asked again in the background, until the lock has expired.
+    #[error("nobody knows whether the lock `{key}` was released, it expires by itself; cause: {source}")]
+    Unknown {
+        /// The lock's full key.
+        key: Key,
+        /// What went wrong.
+        source: Error,
+    },
 }
 
 /// A return type that can report a [`LockError`]: `Result<_, E>` where `E: From<LockError>`.

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use super::lease::Lease;
+use super::master::{Counter, Mint};
+use super::several::in_order;
+use super::{Passed, Sharing};
 use crate::Keylatch;
 use crate::key::{Key, KeyWriter};
 
@@ -32,11 +36,17 @@ use crate::key::{Key, KeyWriter};
 pub struct LockBuilder {
     pub(super) home: Keylatch,
     pub(super) key: Key,
+    /// More keys to be locked with it, behind it in the order in which everybody takes them.
+    pub(super) others: Box<[Key]>,
+    /// A lock of the caller's to be used instead of taking this one.
+    pub(super) within: Option<Lease>,
+    pub(super) sharing: Sharing,
     pub(super) ttl: Duration,
     pub(super) wait: Duration,
     pub(super) max_hold: Option<Duration>,
     pub(super) extend: bool,
     pub(super) on_lost: OnLost,
+    pub(super) fence: bool,
 }
 
 /// What happens to a body whose lock is lost.
@@ -51,14 +61,75 @@ impl LockBuilder {
     #[doc(hidden)]
     pub fn new(home: Keylatch, write: impl FnOnce(&mut KeyWriter)) -> Self {
         let key = home.space().lock(write);
+        Self::of(home, key, Sharing::Alone)
+    }
+
+    /// The same, said aloud.
+    #[doc(hidden)]
+    pub fn exclusive(home: Keylatch, write: impl FnOnce(&mut KeyWriter)) -> Self {
+        Self::new(home, write)
+    }
+
+    /// A lock that others may have, too, as long as they share it.
+    #[doc(hidden)]
+    pub fn shared(home: Keylatch, write: impl FnOnce(&mut KeyWriter)) -> Self {
+        let key = home.space().lock(write);
+        Self::of(home, key, Sharing::Shared)
+    }
+
+    /// One of so many permits, at least one.
+    #[doc(hidden)]
+    pub fn semaphore(home: Keylatch, write: impl FnOnce(&mut KeyWriter), permits: u32) -> Self {
+        let key = home.space().permits(write);
+        Self::of(home, key, Sharing::Permits(permits.max(1)))
+    }
+
+    /// Several keys, at least one, all of them or none.
+    ///
+    /// # Panics
+    /// Without a key.
+    #[doc(hidden)]
+    pub fn several(home: Keylatch, keys: &[&dyn Fn(&mut KeyWriter)]) -> Self {
+        let keys = keys.iter().map(|write| home.space().lock(|writer| write(writer))).collect();
+        Self::of_several(home, keys)
+    }
+
+    /// The same by keys that are written already.
+    pub(crate) fn all(home: Keylatch, keys: &[Key]) -> Self {
+        let keys =
+            keys.iter().map(|key| home.space().lock(|writer| writer.encoded(key.as_bytes()))).collect();
+        Self::of_several(home, keys)
+    }
+
+    fn of_several(home: Keylatch, keys: Vec<Key>) -> Self {
+        let mut keys = in_order(keys).into_iter();
+        let first = keys.next().expect("a lock of several keys has at least one");
+        Self { others: keys.collect(), ..Self::of(home, first, Sharing::Alone) }
+    }
+
+    /// All keys, in the order in which everybody takes them.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.key).chain(&self.others)
+    }
+
+    /// The same for one of several keys.
+    pub(super) fn part(&self, key: &Key) -> Self {
+        Self { key: key.clone(), others: Box::default(), ..self.clone() }
+    }
+
+    fn of(home: Keylatch, key: Key, sharing: Sharing) -> Self {
         Self {
             home,
             key,
+            others: Box::default(),
+            within: None,
+            sharing,
             ttl: Duration::from_secs(30),
             wait: Duration::from_secs(10),
             max_hold: None,
             extend: true,
             on_lost: OnLost::Cancel,
+            fence: false,
         }
     }
 
@@ -95,9 +166,50 @@ impl LockBuilder {
         self
     }
 
-    /// How long after it was asked for a lock may be relied on: clocks differ in speed, and the answer took its time
-    /// (1 % and 2 ms, as in the Redlock algorithm).
-    pub(super) fn validity(&self) -> Duration {
-        self.ttl.saturating_sub(self.ttl / 100 + Duration::from_millis(2))
+    /// With a fencing token, which [`Lease::token`](super::Lease::token) tells: a number that is greater for each holder than
+    /// for any before, for resources that must refuse a holder that has lost the lock without knowing it yet.
+    pub fn fence(mut self) -> Self {
+        self.fence = true;
+        self
     }
+
+    /// Uses a lock that the caller has, if one is passed down: nothing is taken, waited for or released then, and it is lost when
+    /// the caller's is. It must cover every key that is asked for here, and must not be shared where this one is not;
+    /// otherwise, and when it is no longer held, the call fails with [`LockError::NotCovered`](super::LockError::NotCovered).
+    ///
+    /// Locks are not reentrant: which thread or task asks says nothing in asynchronous code. A function that takes a lock and
+    /// calls another that needs the same one says so, by passing its lease:
+    ///
+    /// ```
+    /// use keylatch::{Keylatch, Lease, LockError};
+    ///
+    /// async fn deposit(keylatch: &Keylatch, account: u64, outer: Option<&Lease>) -> Result<(), LockError> {
+    ///     let lock = keylatch.lock(keylatch::Key::of("account").part(&account)).within(&outer);
+    ///     lock.run(async |_lease| { /* .. */ }).await
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), LockError> {
+    /// # let keylatch = Keylatch::in_memory();
+    /// deposit(&keylatch, 1, None).await?;
+    /// let accounts = [1_u64, 2].map(|id| keylatch::Key::of("account").part(&id));
+    /// keylatch.lock_all(accounts).run(async |lease| deposit(&keylatch, 2, Some(&lease)).await).await?
+    /// # }
+    /// ```
+    pub fn within(mut self, outer: &(impl Passed + ?Sized)) -> Self {
+        self.within = outer.passed().cloned();
+        self
+    }
+
+    /// How many fencing tokens are taken at once.
+    pub(super) fn mint(&self, count: u64) -> Option<Mint> {
+        let mint = || Mint { proposal: self.home.proposals().next(), count, counter: Counter::Namespace };
+        self.fence.then(mint)
+    }
+}
+
+/// How long after it was asked for a lock may be relied on: clocks differ in speed, and the answer took its time (1 % and
+/// 2 ms, as in the Redlock algorithm).
+pub(super) fn validity(ttl: Duration) -> Duration {
+    ttl.saturating_sub(ttl / 100 + Duration::from_millis(2))
 }

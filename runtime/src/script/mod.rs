@@ -1,7 +1,17 @@
 //! The Lua scripts, one file each, with what each promises.
 
-use redis::{Cmd, Script};
+mod call;
+mod locks;
+mod quorum;
 
+pub(crate) use call::{Call, Numbers};
+pub(crate) use locks::LockScripts;
+pub(crate) use quorum::QuorumScripts;
+
+use redis::{Cmd, Script, Value};
+
+use crate::connection::{Connection, Repeat, Route, Server};
+use crate::error::{Error, Result};
 use crate::key::Key;
 
 /// A script and its SHA-1.
@@ -48,8 +58,26 @@ impl Scripts {
 }
 
 impl Lua {
-    fn new(source: &'static str) -> Self {
+    pub(crate) fn new(source: &'static str) -> Self {
         Self { source, sha: Script::new(source).get_hash().to_owned() }
+    }
+
+    /// Runs it where its first key is: by its hash, once more by its source if the server does not know it.
+    pub(crate) async fn run(
+        &self,
+        connection: &Connection,
+        operation: &'static str,
+        repeat: Repeat,
+        keys: &[&Key],
+        args: &[&[u8]],
+    ) -> Result<Value> {
+        let route = Route { key: keys.first().map(|key| key.as_bytes()), server: Server::Any, repeat };
+        match connection.command(operation, route, &self.by_hash(keys, args)).await {
+            Err(error) if is_unknown(&error) => {
+                connection.command(operation, route, &self.by_source(keys, args)).await
+            }
+            answer => answer,
+        }
     }
 
     /// The call by hash: what is sent first.
@@ -73,4 +101,9 @@ impl Lua {
         }
         cmd
     }
+}
+
+/// Whether the server does not know the script by its hash.
+fn is_unknown(error: &Error) -> bool {
+    error.context().any(|(name, value)| name == "code" && value == "NOSCRIPT")
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Claim, ClaimRequest, Freshness, Glance, Guarded, Held, ManyClaimed, ManyClaims, MemoryStore, Overlap,
-    Reading, Replacement, ShelteredStore, StampStates, Store, UnusableStore, Values, Wake,
+    Reading, RedisStore, Replacement, ShelteredStore, StampStates, Store, UnusableStore, Values, Wake,
 };
 use crate::connection::Connection;
 use crate::error::Result;
@@ -20,7 +20,26 @@ pub(crate) enum AnyStore {
     Unusable(UnusableStore),
 }
 
+/// What is never sheltered is asked of this: the servers, or the one store of the process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Primary<'a> {
+    Embedded(&'a MemoryStore),
+    Redis(&'a RedisStore),
+}
+
 impl AnyStore {
+    /// Where locks and latches are.
+    ///
+    /// # Errors
+    /// The reason why there is none.
+    pub(crate) fn primary(&self) -> Result<Primary<'_>> {
+        match self {
+            Self::Memory(store) => Ok(Primary::Embedded(store)),
+            Self::Redis(store) => Ok(Primary::Redis(store.redis())),
+            Self::Unusable(store) => Err(store.error().clone()),
+        }
+    }
+
     /// The servers, where there are any.
     pub(crate) fn connection(&self) -> Option<&Connection> {
         match self {
@@ -162,17 +181,5 @@ impl Store for AnyStore {
 
     async fn time_to_live(&self, key: &Key) -> Result<Option<Duration>> {
         each!(self.time_to_live(key).await)
-    }
-
-    async fn lock(&self, key: &Key, token: &[u8], life: Duration, wake: Option<&Wake>) -> Result<Guarded> {
-        each!(self.lock(key, token, life, wake).await)
-    }
-
-    async fn extend_lock(&self, key: &Key, token: &[u8], life: Duration) -> Result<Guarded> {
-        each!(self.extend_lock(key, token, life).await)
-    }
-
-    async fn unlock(&self, key: &Key, token: &[u8]) -> Result<Guarded> {
-        each!(self.unlock(key, token).await)
     }
 }

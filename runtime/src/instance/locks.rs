@@ -1,0 +1,75 @@
+//! Locks of every kind by key, and latches: where each begins.
+
+use super::Rules;
+use crate::Keylatch;
+use crate::connection::Connection;
+use crate::key::{Key, Namespace};
+use crate::lock::{
+    AnyMaster, CountdownLatch, EmbeddedMaster, LockBuilder, QuorumLocks, QuorumRules, RedisMaster,
+};
+use crate::store::AnyStore;
+
+impl Keylatch {
+    /// A lock by key.
+    pub fn lock(&self, key: impl Into<Key>) -> LockBuilder {
+        let key = key.into();
+        LockBuilder::new(self.clone(), |writer| writer.encoded(key.as_bytes()))
+    }
+
+    /// A lock by key that others may have at the same time, as long as they share it, too: for readers. Who takes the same
+    /// key by [`lock`](Self::lock) has it alone: for writers. Nobody starves: both come in the order in which they asked.
+    pub fn lock_shared(&self, key: impl Into<Key>) -> LockBuilder {
+        let key = key.into();
+        LockBuilder::shared(self.clone(), |writer| writer.encoded(key.as_bytes()))
+    }
+
+    /// Several locks at once, all of them or none, whatever order they are named in: nobody who takes keys by this waits for
+    /// another in a circle. The same locks as by [`lock`](Self::lock).
+    ///
+    /// # Panics
+    /// Without a key.
+    pub fn lock_all<K: Into<Key>>(&self, keys: impl IntoIterator<Item = K>) -> LockBuilder {
+        let keys: Vec<Key> = keys.into_iter().map(Into::into).collect();
+        LockBuilder::all(self.clone(), &keys)
+    }
+
+    /// One of `permits` permits by key, at least one: a lock that so many may have at the same time. Everybody must name the
+    /// same number; who names fewer waits until there are fewer holders. A semaphore and a lock of the same key have nothing to
+    /// do with each other.
+    pub fn semaphore(&self, key: impl Into<Key>, permits: u32) -> LockBuilder {
+        let key = key.into();
+        LockBuilder::semaphore(self.clone(), |writer| writer.encoded(key.as_bytes()), permits)
+    }
+
+    /// A countdown latch by key.
+    pub fn countdown_latch(&self, key: impl Into<Key>) -> CountdownLatch {
+        CountdownLatch::new(self.clone(), &key.into())
+    }
+
+    /// The independent masters of `REDIS_LOCK_URLS`, which vote on every lock of this instance; here to be addressed one by one.
+    #[must_use]
+    pub fn lock_masters(&self) -> &[Connection] {
+        &self.0.lock_masters
+    }
+}
+
+/// Locks are where entries are, unless they have masters of their own. They are not sheltered: without the server they are
+/// refused.
+pub(super) fn master(
+    store: &AnyStore,
+    masters: &[Connection],
+    namespace: &Namespace,
+    rules: Rules,
+) -> AnyMaster {
+    if !masters.is_empty() {
+        let rules = QuorumRules { rest_after_restart: rules.rest_after_restart, ..QuorumRules::default() };
+        return AnyMaster::Quorum(QuorumLocks::new(masters, namespace, rules));
+    }
+    match store {
+        AnyStore::Memory(_) => AnyMaster::Embedded(EmbeddedMaster::default()),
+        AnyStore::Redis(redis) => {
+            AnyMaster::Redis(Box::new(RedisMaster::new(redis.connection().clone(), namespace.clone())))
+        }
+        AnyStore::Unusable(store) => AnyMaster::Unusable(store.error().clone()),
+    }
+}

@@ -1,0 +1,110 @@
+//! What is held: from when the lock is had until it is known to be free.
+
+use super::turn::Active;
+use crate::clock::{self, Moment};
+use crate::lock::FencingToken;
+use crate::lock::ReleaseError;
+use crate::lock::lease::Lease;
+use crate::lock::master::{AnyMaster, Freed, Owned};
+use crate::lock::options::LockBuilder;
+use crate::lock::renewal::{Kept, Registered};
+use crate::lock::value::LockValue;
+
+/// One acquisition. Dropping it gives the lock back: at once to whoever waits in this process, else in a task of its own.
+#[derive(Debug)]
+pub(in crate::lock) struct Claim {
+    pub(in crate::lock) options: LockBuilder,
+    pub(in crate::lock) lease: Lease,
+    hold: Hold,
+    registered: Option<Registered>,
+}
+
+/// What is given back.
+#[derive(Debug)]
+pub(super) enum Hold {
+    Embedded(LockValue),
+    Remote(Box<Active>),
+    Nothing,
+}
+
+impl Claim {
+    pub(super) fn new(
+        options: LockBuilder,
+        hold: Hold,
+        token: Option<FencingToken>,
+        until: Moment,
+        now: Moment,
+    ) -> Self {
+        let lease = Lease::new(&options.home, options.key.clone(), options.sharing);
+        lease.begin(until);
+        if let Some(token) = token {
+            lease.fence(token);
+        }
+        let value = match &hold {
+            Hold::Embedded(value) => *value,
+            Hold::Remote(active) => active.value(),
+            Hold::Nothing => unreachable!("a claim begins with something to give back"),
+        };
+        let kept = Kept { lease: lease.clone(), value, ttl: options.ttl };
+        let registered = Some(Registered::new(&options, kept, now));
+        Self { options, lease, hold, registered }
+    }
+
+    /// Frees the lock.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NotHeld`] if somebody else may have had it meanwhile; [`ReleaseError::Unknown`] if the server did not
+    /// answer.
+    ///
+    /// # Cancel safety
+    /// Dropped, it goes on in the background.
+    pub(in crate::lock) async fn release(mut self) -> Result<(), ReleaseError> {
+        let freed = match self.end() {
+            (Hold::Remote(active), registered) => Box::pin(active.release(registered)).await,
+            (Hold::Embedded(value), _registered) => Ok(self.free_embedded(value)),
+            (Hold::Nothing, _) => Ok(Freed::Free),
+        };
+        let key = || self.options.key.clone();
+        match freed {
+            Ok(Freed::NotHeld) => Err(ReleaseError::NotHeld { key: key() }),
+            Ok(Freed::Free | Freed::HandedOver) => Ok(()),
+            Err(source) => Err(ReleaseError::Unknown { key: key(), source }),
+        }
+    }
+
+    /// Nothing is extended any more from here on; what is left to be given back.
+    fn end(&mut self) -> (Hold, Option<Registered>) {
+        let mut hold = std::mem::replace(&mut self.hold, Hold::Nothing);
+        if let Hold::Remote(active) = &mut hold {
+            active.held_until(self.lease.deadline());
+        }
+        self.lease.lose();
+        let registered = self.registered.take();
+        if let (Some(registered), Hold::Remote(_)) = (&registered, &hold) {
+            registered.retire();
+        }
+        (hold, registered)
+    }
+
+    fn free_embedded(&self, value: LockValue) -> Freed {
+        match self.options.home.lock_master() {
+            AnyMaster::Embedded(master) => {
+                let sharing = self.options.sharing;
+                master.free(Owned { key: &self.options.key, value, sharing }, clock::moment())
+            }
+            AnyMaster::Redis(_) | AnyMaster::Quorum(_) | AnyMaster::Unusable(_) => Freed::NotHeld,
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        match self.end() {
+            (Hold::Remote(mut active), registered) => active.keep_registered(registered),
+            (Hold::Embedded(value), _registered) => {
+                let _freed = self.free_embedded(value);
+            }
+            (Hold::Nothing, _) => {}
+        }
+    }
+}

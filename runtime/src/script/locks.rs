@@ -1,0 +1,64 @@
+//! The scripts of locks. What they share stands before those that need it.
+
+use super::Lua;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct LockScripts {
+    /// Takes a lock, or says who has it and queues.
+    pub(crate) acquire: Lua,
+    /// Frees a lock, or gives it to the first in its queue.
+    pub(crate) release: Lua,
+    /// Prolongs a lock.
+    pub(crate) extend: Lua,
+    /// Lifts the counter of tokens while the lock is held.
+    pub(crate) raise: Lua,
+    /// The same for locks that are shared.
+    pub(crate) shared: KindScripts,
+    /// The same for semaphores.
+    pub(crate) permits: KindScripts,
+}
+
+/// The scripts of one kind of lock; each takes and answers what the one of the plain lock does.
+#[derive(Debug)]
+pub(crate) struct KindScripts {
+    pub(crate) acquire: Lua,
+    pub(crate) release: Lua,
+    pub(crate) extend: Lua,
+}
+
+macro_rules! shared {
+    ($name:literal) => {
+        Lua::new(concat!(include_str!("lock/hand_over.lua"), include_str!($name)))
+    };
+}
+
+macro_rules! kind {
+    ($folder:literal) => {
+        KindScripts {
+            acquire: kind!($folder, "/acquire.lua"),
+            release: kind!($folder, "/release.lua"),
+            extend: kind!($folder, "/extend.lua"),
+        }
+    };
+    ($folder:literal, $name:literal) => {
+        Lua::new(concat!(
+            include_str!("lock/hand_over.lua"),
+            include_str!(concat!("../lock/", $folder, "/common.lua")),
+            include_str!(concat!("../lock/", $folder, $name)),
+        ))
+    };
+}
+
+impl LockScripts {
+    pub(crate) fn new() -> Self {
+        Self {
+            acquire: shared!("lock/acquire.lua"),
+            release: shared!("lock/release.lua"),
+            extend: Lua::new(include_str!("lock/extend.lua")),
+            raise: Lua::new(include_str!("lock/raise.lua")),
+            shared: kind!("read_write"),
+            permits: kind!("semaphore"),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Locks of other kinds over several masters: R16, semaphores with two permits on three masters.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use keylatch::{Keylatch, LockBuilder, LockError, LockGuard};
+
+use super::{LONG, Room};
+use crate::support::proxy::Mode;
+use crate::support::{Proxy, RedisServer, keylatch, until};
+
+const TTL: Duration = Duration::from_secs(5);
+
+fn masters() -> Vec<RedisServer> {
+    (0..3).map(|_| RedisServer::start()).collect()
+}
+
+/// A client of its own, which reaches the masters through proxies of its own.
+struct Client {
+    cache: Keylatch,
+    proxies: Vec<Proxy>,
+}
+
+impl Client {
+    async fn of(masters: &[RedisServer]) -> Self {
+        let mut proxies = Vec::new();
+        for master in masters {
+            proxies.push(Proxy::to(master.port()).await);
+        }
+        let builder = Keylatch::builder().lock_urls(proxies.iter().map(Proxy::url)).namespace("test");
+        Self { cache: builder.build().expect("good settings"), proxies }
+    }
+
+    fn permit(&self) -> LockBuilder {
+        self.cache.semaphore("seats", 2).ttl(TTL).wait(Duration::ZERO)
+    }
+}
+
+/// Each of three clients reaches another two of the three masters.
+async fn each_cut_off_from_another(masters: &[RedisServer]) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for cut in 0..3 {
+        let client = Client::of(masters).await;
+        // All of them know all masters, and then each loses one.
+        client.permit().acquire().await.unwrap().release().await.unwrap();
+        client.proxies[cut].set(Mode::Refuse);
+        clients.push(client);
+    }
+    until("permits are given back", || masters.iter().all(|master| permits_on(master) == 0)).await;
+    clients
+}
+
+fn permits_on(master: &RedisServer) -> usize {
+    let keys = master.query(&["KEYS", "*#permit:*"]).expect("the master answers");
+    let keys: Vec<String> = redis::from_redis_value(keys).expect("keys");
+    keys.iter().filter(|key| !key.ends_with("#fence")).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_permits_are_two_whatever_masters_each_has() {
+    let masters = masters();
+    for _ in 0..5 {
+        let clients = each_cut_off_from_another(&masters).await;
+        let mut held: Vec<LockGuard> = Vec::new();
+        let mut refused = 0;
+        for client in &clients {
+            match client.permit().acquire().await {
+                Ok(guard) => held.push(guard),
+                Err(LockError::Busy { .. } | LockError::NoQuorum { .. }) => refused += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        // Who comes last may find that no two of his masters have the same permit free; never do three have one.
+        assert!(held.len() <= 2, "{} hold two permits", held.len());
+        assert!(refused >= 1 && !held.is_empty());
+        for guard in held {
+            guard.release().await.unwrap();
+        }
+    }
+}
+
+/// The mutant: each master counts for itself, and two of three are a majority. Then three have two permits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counted_by_each_master_three_have_two_permits() {
+    let masters = masters();
+    let nodes: Vec<Keylatch> = masters.iter().map(keylatch).collect();
+    let mut holders = 0;
+    let mut held = Vec::new();
+    for cut in 0..3 {
+        let mut votes = Vec::new();
+        for (index, node) in nodes.iter().enumerate().filter(|(index, _)| *index != cut) {
+            let vote = node.semaphore("seats", 2).ttl(TTL).wait(Duration::ZERO).acquire().await;
+            votes.extend(vote.ok().map(|guard| (index, guard)));
+        }
+        holders += usize::from(votes.len() >= 2);
+        held.extend(votes);
+    }
+    assert_eq!(holders, 3, "the test would not have noticed");
+    drop(held);
+}
+
+/// Many clients, each of which hears of the masters in another order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn never_more_holders_than_permits_in_any_order() {
+    let masters = masters();
+    // New masters vote once somebody has seen all of them.
+    Client::of(&masters).await.permit().acquire().await.unwrap().release().await.unwrap();
+    let room = Arc::new(Room::default());
+    let mut tasks = tokio::task::JoinSet::new();
+    for index in 0..6_usize {
+        let client = Client::of(&masters).await;
+        for (place, proxy) in client.proxies.iter().enumerate() {
+            let rank = (place + index) % 3;
+            proxy.set(Mode::Delay(Duration::from_micros(500 * u64::try_from(rank).unwrap())));
+        }
+        let room = Arc::clone(&room);
+        tasks.spawn(async move {
+            for _ in 0..10 {
+                let stay = || tokio::time::sleep(Duration::from_millis(3));
+                let visit = async |_lease| room.visit(stay()).await;
+                // A busy machine may answer too late for a quorum: then there is no permit, and it is asked again.
+                while let Err(error) = client.permit().wait(LONG).run(visit).await {
+                    assert!(matches!(error, LockError::NoQuorum { .. }), "{error}");
+                }
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+    assert_eq!((room.entered(), room.most()), (60, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_and_passed_down_and_extended() {
+    let masters = masters();
+    let client = Client::of(&masters).await;
+    let other = Client::of(&masters).await;
+    let ttl = Duration::from_millis(600);
+    let all = client.cache.lock_all(["a", "b", "c"]).ttl(ttl).acquire().await.unwrap();
+    let permit = client.cache.semaphore("seats", 1).ttl(ttl).acquire().await.unwrap();
+    let began = Instant::now();
+    while began.elapsed() < ttl * 2 {
+        tokio::time::sleep(ttl / 5).await;
+        all.lease().check().unwrap();
+        permit.lease().check().unwrap();
+    }
+    for taken in ["a", "b", "c"] {
+        assert!(other.cache.lock(taken).wait(Duration::ZERO).acquire().await.is_err());
+        client.cache.lock(taken).within(&all).run(async |_lease| ()).await.unwrap();
+    }
+    assert!(other.cache.semaphore("seats", 1).wait(Duration::ZERO).acquire().await.is_err());
+    client.cache.semaphore("seats", 1).within(&permit).run(async |_lease| ()).await.unwrap();
+    all.release().await.unwrap();
+    permit.release().await.unwrap();
+    other.cache.lock_all(["c", "a"]).wait(Duration::ZERO).acquire().await.unwrap().release().await.unwrap();
+}

@@ -1,0 +1,8 @@
+use keylatch::{LockError, with_lock};
+
+#[with_lock(key = "stock:{sku}", ttl = "30s", shared = true)]
+async fn reserve(sku: &str) -> Result<usize, LockError> {
+    Ok(sku.len())
+}
+
+fn main() {}

@@ -1,8 +1,0 @@
-use keylatch::{LockError, with_lock};
-
-#[with_lock(key = "stock:{sku}", ttl = "30s", shared)]
-async fn reserve(sku: &str) -> Result<usize, LockError> {
-    Ok(sku.len())
-}
-
-fn main() {}
