@@ -7,6 +7,7 @@ use super::{
     RedisMaster,
 };
 use crate::error::{Error, Result};
+use crate::key::Key;
 
 /// See the module.
 #[derive(Debug)]
@@ -15,6 +16,24 @@ pub(crate) enum AnyMaster {
     Redis(Box<RedisMaster>),
     /// The configuration is bad: locks are refused with the reason.
     Unusable(Error),
+}
+
+impl AnyMaster {
+    /// Whether whoever waits for that lock is told when it is handed over.
+    pub(crate) async fn is_listening(&self, lock: &Key) -> bool {
+        match self {
+            Self::Redis(master) => master.connection().is_listening(lock).await,
+            Self::Embedded(_) | Self::Unusable(_) => false,
+        }
+    }
+
+    /// Sees to it, where that is possible.
+    pub(crate) async fn listen(&self, lock: &Key) -> bool {
+        match self {
+            Self::Redis(master) => master.connection().listen(lock).await,
+            Self::Embedded(_) | Self::Unusable(_) => false,
+        }
+    }
 }
 
 impl LockMaster for AnyMaster {

@@ -11,7 +11,7 @@ use super::turn::{Active, Ask, Tenure, Turn, is_long};
 use crate::clock::{self, Moment};
 use crate::lock::inbox::{Listener, Push};
 use crate::lock::master::{
-    Acquire, Answer, CLAIM, Held, LockMaster, MasterTime, Owned, Queue, RedisMaster, TOKENS,
+    Acquire, Answer, AnyMaster, CLAIM, Held, LockMaster, MasterTime, Owned, Queue, TOKENS,
 };
 use crate::lock::options::{LockBuilder, validity};
 use crate::lock::value::LockValue;
@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) async fn acquire(
     options: LockBuilder,
-    master: &RedisMaster,
+    master: &AnyMaster,
     waiting: &Waiting,
 ) -> Result<Claim, LockError> {
     let wants = Wants { ttl: options.ttl, fence: options.fence };
@@ -94,7 +94,7 @@ impl Drop for Behind<'_> {
 /// The way of one who asks.
 struct Asking<'a> {
     options: &'a LockBuilder,
-    master: &'a RedisMaster,
+    master: &'a AnyMaster,
     waiting: &'a Waiting,
 }
 
@@ -102,7 +102,7 @@ impl Asking<'_> {
     /// Until the lock is ours; the turn then is to hold it.
     async fn ask(&self, active: &mut Active) -> Result<(), LockError> {
         let options = self.options;
-        let mut listens = !self.waiting.is_try() && self.master.connection().is_listening(&options.key).await;
+        let mut listens = !self.waiting.is_try() && self.master.is_listening(&options.key).await;
         let mut pause = FIRST_PAUSE;
         loop {
             let Some(Turn::Ask(ask)) = &mut active.turn else { return Ok(()) };
@@ -115,7 +115,7 @@ impl Asking<'_> {
             };
             let rest = self.waiting.left(options)?;
             if !listens {
-                let listen = self.master.connection().listen(&options.key);
+                let listen = self.master.listen(&options.key);
                 listens = clock::within(rest, listen).await.unwrap_or(false);
                 if !listens {
                     // Nobody will tell: it is asked again, soon at first.
