@@ -264,7 +264,50 @@ async fn a_place_in_the_queue_is_inherited() {
     assert_eq!(server.key_count(), 0);
 }
 
-/// Where nobody can be told, as over REST, whoever waits asks again.
+/// What was lost is not handed on: the next one of the process asks, and waits for who has it now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_was_lost_is_not_handed_on() {
+    let server = RedisServer::start();
+    let (one, two) = (keylatch(&server), keylatch(&server));
+    let ttl = Duration::from_millis(900);
+    let lost = lock(&one, ttl).acquire().await.unwrap();
+    server.command("DEL test#lock:shared").expect("the server answers");
+    let held = waiting(&two).acquire().await.unwrap();
+    let next = {
+        let one = one.clone();
+        tokio::spawn(async move { waiting(&one).acquire().await.unwrap() })
+    };
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    lost.lease().lost().await;
+    let released = lost.release().await;
+    // It is another's turn by now, or the server has said that the lock was not ours.
+    assert!(
+        released.is_ok() || matches!(released, Err(keylatch::ReleaseError::NotHeld { .. })),
+        "{released:?}"
+    );
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!next.is_finished(), "somebody else holds it");
+    held.lease().check().unwrap();
+    held.release().await.unwrap();
+    next.await.unwrap().release().await.unwrap();
+}
+
+/// Who has lost the lock and stays keeps nobody of the process from asking for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_that_has_lost_it_and_stays_is_not_waited_for() {
+    let server = RedisServer::start();
+    let cache = keylatch(&server);
+    let stays = lock(&cache, Duration::from_millis(200)).extend_off().acquire().await.unwrap();
+    let waits = lock(&cache, TTL).wait(Duration::from_secs(5)).acquire().await.unwrap();
+    assert!(stays.lease().check().is_err());
+    waits.release().await.unwrap();
+    let again = lock(&cache, TTL).wait(Duration::ZERO).acquire().await.unwrap();
+    assert!(matches!(stays.release().await, Err(keylatch::ReleaseError::NotHeld { .. })));
+    again.lease().check().unwrap();
+    again.release().await.unwrap();
+    assert_eq!(server.key_count(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_for_messages_that_dies_is_replaced() {
     let server = RedisServer::start();

@@ -179,7 +179,7 @@ impl RedisMaster {
             return join_all(locks.iter().map(|lock| self.extend_one(lock))).await;
         }
         let mut answers = self.extend_together(locks).await;
-        if let (Some(first), true) = (locks.first(), answers.iter().any(|answer| is_unknown(answer))) {
+        if let (Some(first), true) = (locks.first(), answers.iter().any(is_unknown)) {
             // The server does not know the script, since it was restarted perhaps: it does after this.
             let _also_in_the_others = self.extend_one(first).await;
             answers = self.extend_together(locks).await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::acquire::{Waiting, look_again};
@@ -26,19 +27,16 @@ pub(super) async fn acquire(
     waiting: &Waiting,
 ) -> Result<Claim, LockError> {
     let wants = Wants { ttl: options.ttl, fence: options.fence };
+    let runtime = Handle::current();
     let mut active = match options.home.gates().enter(&options.key, (!waiting.is_try()).then_some(wants)) {
-        Entered::First => active(&options, 0, Turn::fresh()),
-        Entered::Behind(turn) => Behind { options: &options, turn }.wait(waiting).await?,
+        Entered::First(epoch) => Active::new(&options, &runtime, epoch, Turn::fresh()),
+        Entered::Behind(turn) => Behind { options: &options, runtime, turn }.wait(waiting).await?,
         Entered::Refused => return Err(LockError::Busy { key: options.key.clone() }),
     };
     if let Some(Turn::Ask(_)) = active.turn {
         Asking { options: &options, master, waiting }.ask(&mut active).await?;
     }
     Ok(hold(options, active))
-}
-
-fn active(options: &LockBuilder, epoch: u64, turn: Turn) -> Active {
-    Active::new(&options.home, &options.key, options.ttl, epoch, turn)
 }
 
 /// The lock is ours.
@@ -56,6 +54,7 @@ fn hold(options: LockBuilder, mut active: Active) -> Claim {
 /// Waits behind others of this process. Dropped with the turn in hand, it gives it on.
 struct Behind<'a> {
     options: &'a LockBuilder,
+    runtime: Handle,
     turn: oneshot::Receiver<(u64, Turn)>,
 }
 
@@ -67,14 +66,14 @@ impl Behind<'_> {
                 biased;
                 turn = &mut self.turn => {
                     return Ok(match turn {
-                        Ok((epoch, turn)) => active(self.options, epoch, turn),
+                        Ok((epoch, turn)) => Active::new(self.options, &self.runtime, epoch, turn),
                         // Nobody drops those who wait; still, nobody is left out either.
-                        Err(_) => active(self.options, u64::MAX, Turn::fresh()),
+                        Err(_) => Active::new(self.options, &self.runtime, u64::MAX, Turn::fresh()),
                     });
                 }
                 () = clock::sleep(rest.min(LOOK)) => {
                     if let Some(epoch) = self.options.home.gates().take_over(&self.options.key) {
-                        return Ok(active(self.options, epoch, Turn::fresh()));
+                        return Ok(Active::new(self.options, &self.runtime, epoch, Turn::fresh()));
                     }
                 }
             }
@@ -86,7 +85,7 @@ impl Drop for Behind<'_> {
     fn drop(&mut self) {
         self.turn.close();
         if let Ok((epoch, turn)) = self.turn.try_recv() {
-            drop(active(self.options, epoch, turn));
+            drop(Active::new(self.options, &self.runtime, epoch, turn));
         }
     }
 }
@@ -214,7 +213,7 @@ impl Asking<'_> {
 /// of ours that was sent at a known time. Its clock may be slow or fast by a hundredth, and nothing happens later than now.
 fn granted_after(sent: Moment, at: MasterTime, push: Push) -> Moment {
     let later = push.at.since(at);
-    (sent + (later - later / 100)).min(clock::moment())
+    (sent + later.mul_f64(0.99)).min(clock::moment())
 }
 
 /// The pauses of who is not told.
