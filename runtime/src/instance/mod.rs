@@ -27,9 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
-use crate::lock::{
-    AnyMaster, EmbeddedMaster, Gates, LockBuilder, Proposals, QuorumLocks, QuorumRules, RedisMaster, Renewals,
-};
+use crate::lock::{AnyMaster, Gates, LockBuilder, Proposals, Renewals};
 use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
@@ -192,7 +190,7 @@ impl Keylatch {
         tuning: Tuning,
     ) -> Self {
         let local = local(&store, tuning);
-        let lock_master = lock_master(&store, &lock_masters, &namespace, tuning.rules);
+        let lock_master = AnyMaster::of(&store, &lock_masters, &namespace, tuning.rules);
         Self(Arc::new(Inner {
             space: KeySpace::new(&namespace),
             namespace,
@@ -471,22 +469,6 @@ fn local(store: &AnyStore, tuning: Tuning) -> Option<Arc<Local>> {
     let local = Local::new(tuning.local_memory_limit, ticks, tuning.rules.reserve);
     store.tell(Arc::clone(&local));
     Some(local)
-}
-
-/// Locks are where entries are, unless they have masters of their own. They are not sheltered: without the server they are
-/// refused.
-fn lock_master(store: &AnyStore, masters: &[Connection], namespace: &Namespace, rules: Rules) -> AnyMaster {
-    if !masters.is_empty() {
-        let rules = QuorumRules { rest_after_restart: rules.rest_after_restart, ..QuorumRules::default() };
-        return AnyMaster::Quorum(QuorumLocks::new(masters, namespace, rules));
-    }
-    match store {
-        AnyStore::Memory(_) => AnyMaster::Embedded(EmbeddedMaster::default()),
-        AnyStore::Redis(redis) => {
-            AnyMaster::Redis(Box::new(RedisMaster::new(redis.connection().clone(), namespace.clone())))
-        }
-        AnyStore::Unusable(store) => AnyMaster::Unusable(store.error().clone()),
-    }
 }
 
 impl AsRef<Self> for Keylatch {
