@@ -3,6 +3,7 @@
 mod builder;
 mod env;
 mod global;
+mod locks;
 mod settings;
 mod shutdown;
 
@@ -27,7 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
-use crate::lock::{AnyMaster, Gates, LockBuilder, Proposals, Renewals};
+use crate::lock::{AnyMaster, Gates, Proposals, Renewals};
 use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
@@ -190,7 +191,7 @@ impl Keylatch {
         tuning: Tuning,
     ) -> Self {
         let local = local(&store, tuning);
-        let lock_master = AnyMaster::of(&store, &lock_masters, &namespace, tuning.rules);
+        let lock_master = locks::master(&store, &lock_masters, &namespace, tuning.rules);
         Self(Arc::new(Inner {
             space: KeySpace::new(&namespace),
             namespace,
@@ -224,12 +225,6 @@ impl Keylatch {
     /// The same, counted as calls of `function`, and invalidated with it.
     pub fn entry_of(&self, function: &'static Function, key: impl Into<Key>) -> Entry {
         Entry::new(self.clone(), function, &key.into())
-    }
-
-    /// A lock by key.
-    pub fn lock(&self, key: impl Into<Key>) -> LockBuilder {
-        let key = key.into();
-        LockBuilder::new(self.clone(), |writer| writer.encoded(key.as_bytes()))
     }
 
     /// Invalidates one entry, and those made from it. See
@@ -377,16 +372,6 @@ impl Keylatch {
         &self.0.store
     }
 
-    /// What grants the locks that need one master.
-    pub(crate) fn lock_master(&self) -> &AnyMaster {
-        &self.0.lock_master
-    }
-
-    /// What fencing tokens are proposed.
-    pub(crate) fn proposals(&self) -> &Proposals {
-        &self.0.proposals
-    }
-
     /// What this process has at hand, where the store tells of changes at all.
     pub(crate) fn local(&self) -> Option<&Arc<Local>> {
         self.0.local.as_ref()
@@ -407,16 +392,6 @@ impl Keylatch {
     /// Whether entries that were written under other servers are misses.
     pub(crate) fn distrusts(&self) -> bool {
         self.0.store.connection().is_some_and(Connection::distrusts)
-    }
-
-    /// The locks that this process holds.
-    pub(crate) fn renewals(&self) -> &Renewals {
-        &self.0.renewals
-    }
-
-    /// Who asks for which lock in this process.
-    pub(crate) fn gates(&self) -> &Gates {
-        &self.0.gates
     }
 
     fn close(&self) {

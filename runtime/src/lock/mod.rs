@@ -20,6 +20,7 @@ pub use lease::Lease;
 pub use mutex::LockGuard;
 pub use options::LockBuilder;
 pub use quorum::{MasterVote, NoVote};
+pub(crate) use quorum::{QuorumLocks, QuorumRules};
 pub use token::FencingToken;
 
 #[cfg(feature = "test-util")]
@@ -27,9 +28,11 @@ pub use inbox::drop_every_nth_push;
 pub(crate) use inbox::{channel as inbox_channel, deliver, disturbed};
 #[cfg(feature = "test-util")]
 pub(crate) use master::conforms as master_conforms;
-pub(crate) use master::{Acquire, Answer, AnyMaster, Extend, LockMaster, Owned, Queue};
+pub(crate) use master::{
+    Acquire, Answer, AnyMaster, EmbeddedMaster, Extend, LockMaster, Owned, Queue, RedisMaster,
+};
 pub(crate) use mutex::Gates;
-pub(crate) use renewal::Renewals;
+pub(crate) use renewal::{RenewalThread, Renewals};
 pub(crate) use token::Proposals;
 pub(crate) use value::LockValue;
 

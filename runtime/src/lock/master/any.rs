@@ -6,12 +6,9 @@ use super::{
     Acquire, Answer, Counter, EmbeddedMaster, Extend, FencingToken, Freed, LockMaster, Mint, Owned,
     RedisMaster,
 };
-use crate::connection::Connection;
 use crate::error::{Error, Result};
-use crate::instance::Rules;
-use crate::key::{Key, Namespace};
-use crate::lock::quorum::{QuorumLocks, QuorumRules};
-use crate::store::AnyStore;
+use crate::key::Key;
+use crate::lock::quorum::QuorumLocks;
 
 /// See the module.
 #[derive(Debug)]
@@ -25,23 +22,6 @@ pub(crate) enum AnyMaster {
 }
 
 impl AnyMaster {
-    /// Locks are where entries are, unless they have masters of their own. They are not sheltered: without the server they are
-    /// refused.
-    pub(crate) fn of(store: &AnyStore, masters: &[Connection], namespace: &Namespace, rules: Rules) -> Self {
-        if !masters.is_empty() {
-            let rules =
-                QuorumRules { rest_after_restart: rules.rest_after_restart, ..QuorumRules::default() };
-            return Self::Quorum(QuorumLocks::new(masters, namespace, rules));
-        }
-        match store {
-            AnyStore::Memory(_) => Self::Embedded(EmbeddedMaster::default()),
-            AnyStore::Redis(redis) => {
-                Self::Redis(Box::new(RedisMaster::new(redis.connection().clone(), namespace.clone())))
-            }
-            AnyStore::Unusable(store) => Self::Unusable(store.error().clone()),
-        }
-    }
-
     /// Whether whoever waits for that lock is told when it is handed over.
     pub(crate) async fn is_listening(&self, lock: &Key) -> bool {
         match self {
