@@ -47,7 +47,10 @@ async fn holders_are_told_first(rounds: usize, keys: &[&'static str]) {
         let (gaps, ()) = tokio::join!(all, cut);
         let late = gaps.iter().filter(|(late, _)| !late.is_zero()).count();
         let gap = gaps.iter().map(|(_, gap)| *gap).min();
-        println!("{} locks lost; told too late: {late}; least time between two holders: {gap:?}", gaps.len());
+        eprintln!(
+            "{} locks lost; told too late: {late}; least time between two holders: {gap:?}",
+            gaps.len()
+        );
         assert_eq!(late, 0, "bodies were stopped after somebody else had begun");
         mine[0].set(Mode::Pass);
         mine[1].set(Mode::Pass);
@@ -102,7 +105,9 @@ async fn a_lock_is_prolonged_by_a_majority_of_answers() {
     proxies[1].set(Mode::SwallowAnswers);
     tokio::time::timeout(TTL, guard.lease().lost()).await.expect("one of three does not suffice");
     drop(guard);
-    proxies.iter().for_each(|proxy| proxy.set(Mode::Pass));
+    for proxy in &proxies {
+        proxy.set(Mode::Pass);
+    }
     until("something is left", || masters.holding("one-way") == 0).await;
 }
 
