@@ -15,6 +15,8 @@ mod health;
 mod held;
 mod keys;
 mod local;
+mod lock_history;
+mod lock_model;
 mod locks;
 mod order;
 mod outage;
