@@ -54,6 +54,87 @@ fn millis_since(base: std::time::Instant, moment: std::time::Instant) -> i64 {
     since.div_euclid(1_000_000)
 }
 
+/// A time that goes on while the machine is suspended, for leases: servers count on meanwhile. Nanoseconds since the first
+/// one of this process, never 0.
+///
+/// It is the monotonic clock, which a test can pause, and as much more as the machine has been suspended for since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Moment(u64);
+
+/// The time for leases.
+pub(crate) fn moment() -> Moment {
+    static BASE: OnceLock<Instant> = OnceLock::new();
+    let now = Instant::now();
+    let base = *BASE.get_or_init(|| now - EARLIER);
+    Moment::from(now.saturating_duration_since(base) + suspended())
+}
+
+/// Tests with paused clocks share the process, and each may have stopped at another time.
+const EARLIER: Duration = Duration::from_secs(1);
+
+/// For how long the machine has been suspended since this was first asked. What is below the tolerance is the time between
+/// the looks at both clocks.
+#[cfg(target_os = "linux")]
+fn suspended() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+
+    static BASE: OnceLock<i64> = OnceLock::new();
+    const TOLERANCE: i64 = 1_000_000;
+    let nanos = |clock| {
+        let time = clock_gettime(clock);
+        time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+    };
+    let ahead = nanos(ClockId::Boottime) - nanos(ClockId::Monotonic);
+    let since = ahead - *BASE.get_or_init(|| ahead);
+    if since < TOLERANCE { Duration::ZERO } else { Duration::from_nanos(since.unsigned_abs()) }
+}
+
+/// Elsewhere the monotonic clock goes on, or there is none that does.
+#[cfg(not(target_os = "linux"))]
+fn suspended() -> Duration {
+    Duration::ZERO
+}
+
+impl Moment {
+    /// Before all others.
+    pub(crate) const PAST: Self = Self(0);
+
+    pub(crate) fn nanos(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    pub(crate) fn micros(self) -> u64 {
+        self.0 / 1_000
+    }
+}
+
+impl From<Duration> for Moment {
+    fn from(since: Duration) -> Self {
+        Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl std::ops::Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(Self::from(later).0))
+    }
+}
+
+/// Nothing where the other is later.
+impl std::ops::Sub for Moment {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
 /// Completes `duration` from now.
 pub(crate) fn sleep(duration: Duration) -> tokio::time::Sleep {
     tokio::time::sleep(duration)

@@ -16,9 +16,12 @@ pub use crate::invalidation::{Invalidation, When, invalidate};
 pub use crate::key::{part, path_of};
 pub use crate::lock::{LockBuilder as Lock, refusal, with_lock};
 
-/// The conformance suite of stores, for tests of every topology.
+/// The conformance suites of stores and of lock masters, for tests of every topology.
 #[cfg(feature = "test-util")]
-pub use crate::store::conforms;
+pub async fn conforms(keylatch: &crate::Keylatch) {
+    crate::store::conforms(keylatch).await;
+    crate::lock::master_conforms(keylatch).await;
+}
 
 /// The built-in codecs by name.
 pub mod codecs {

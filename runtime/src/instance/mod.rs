@@ -27,7 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
-use crate::lock::{HeldLocks, LockBuilder};
+use crate::lock::{AnyMaster, EmbeddedMaster, HeldLocks, LockBuilder, Proposals, RedisMaster};
 use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
@@ -66,6 +66,8 @@ struct Inner {
     namespace: Namespace,
     space: KeySpace,
     store: AnyStore,
+    lock_master: AnyMaster,
+    proposals: Proposals,
     local: Option<Arc<Local>>,
     /// Independent masters, for locks that need a majority.
     lock_masters: Vec<Connection>,
@@ -184,10 +186,13 @@ impl Keylatch {
         tuning: Tuning,
     ) -> Self {
         let local = local(&store, tuning);
+        let lock_master = lock_master(&store, &namespace);
         Self(Arc::new(Inner {
             space: KeySpace::new(&namespace),
             namespace,
             store,
+            lock_master,
+            proposals: Proposals::default(),
             local,
             flights: Flights::default(),
             attempts: Attempts::default(),
@@ -367,6 +372,16 @@ impl Keylatch {
         &self.0.store
     }
 
+    /// What grants the locks that need one master.
+    pub(crate) fn lock_master(&self) -> &AnyMaster {
+        &self.0.lock_master
+    }
+
+    /// What fencing tokens are proposed.
+    pub(crate) fn proposals(&self) -> &Proposals {
+        &self.0.proposals
+    }
+
     /// What this process has at hand, where the store tells of changes at all.
     pub(crate) fn local(&self) -> Option<&Arc<Local>> {
         self.0.local.as_ref()
@@ -443,6 +458,17 @@ fn local(store: &AnyStore, tuning: Tuning) -> Option<Arc<Local>> {
     let local = Local::new(tuning.local_memory_limit, ticks, tuning.rules.reserve);
     store.tell(Arc::clone(&local));
     Some(local)
+}
+
+/// Locks are where entries are. They are not sheltered: without the server they are refused.
+fn lock_master(store: &AnyStore, namespace: &Namespace) -> AnyMaster {
+    match store {
+        AnyStore::Memory(_) => AnyMaster::Embedded(EmbeddedMaster::default()),
+        AnyStore::Redis(redis) => {
+            AnyMaster::Redis(Box::new(RedisMaster::new(redis.connection().clone(), namespace.clone())))
+        }
+        AnyStore::Unusable(store) => AnyMaster::Unusable(store.error().clone()),
+    }
 }
 
 impl AsRef<Self> for Keylatch {

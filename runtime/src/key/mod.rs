@@ -13,7 +13,7 @@ pub use writer::KeyWriter;
 
 pub(crate) use namespace::Namespace;
 pub(crate) use pattern::FullPattern;
-pub(crate) use space::{KeySpace, entry_of, is_servers, refresh_of, stamp_of};
+pub(crate) use space::{KeySpace, counter_of, entry_of, is_servers, queue_of, refresh_of, stamp_of};
 
 use std::fmt;
 

@@ -80,20 +80,22 @@ impl KeySpace {
 /// `{` entry `}#stamp`: what the entries made from this one depend on. The braces are meant: they put it into the entry's
 /// slot of a cluster.
 pub(crate) fn stamp_of(entry: &Key) -> Key {
-    let mut bytes = KeyBytes::with_capacity(entry.0.len() + 1 + ENTRY_STAMP.len());
-    bytes.push(b'{');
-    bytes.extend_from_slice(&entry.0);
-    bytes.extend_from_slice(ENTRY_STAMP);
-    Key(bytes)
+    beside(entry, ENTRY_STAMP)
 }
 
 /// `{` entry `}#refresh`: who renews the entry while others read it. In the entry's slot of a cluster, as its stamp.
 pub(crate) fn refresh_of(entry: &Key) -> Key {
-    let mut bytes = KeyBytes::with_capacity(entry.0.len() + 1 + ENTRY_REFRESH.len());
-    bytes.push(b'{');
-    bytes.extend_from_slice(&entry.0);
-    bytes.extend_from_slice(ENTRY_REFRESH);
-    Key(bytes)
+    beside(entry, ENTRY_REFRESH)
+}
+
+/// `{` lock `}#queue`: who waits for the lock. In the lock's slot of a cluster.
+pub(crate) fn queue_of(lock: &Key) -> Key {
+    beside(lock, b"}#queue")
+}
+
+/// `{` lock `}#fence`: the counter of the lock's own tokens. In the lock's slot of a cluster.
+pub(crate) fn counter_of(lock: &Key) -> Key {
+    beside(lock, b"}#fence")
 }
 
 /// The entry that a key found on the server belongs to: itself, or the one whose stamp it is.
@@ -104,6 +106,14 @@ pub(crate) fn entry_of(key: &[u8]) -> &[u8] {
 /// Whether the key is the one of the servers' identity.
 pub(crate) fn is_servers(key: &Key) -> bool {
     key.0.ends_with(SERVERS)
+}
+
+fn beside(key: &Key, mark: &[u8]) -> Key {
+    let mut bytes = KeyBytes::with_capacity(key.0.len() + 1 + mark.len());
+    bytes.push(b'{');
+    bytes.extend_from_slice(&key.0);
+    bytes.extend_from_slice(mark);
+    Key(bytes)
 }
 
 fn render(prefix: &[u8], write: impl FnOnce(&mut KeyWriter)) -> Key {

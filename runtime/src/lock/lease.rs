@@ -1,34 +1,34 @@
 //! What a holder can know of its lock.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
-use super::LockError;
-use crate::clock::{self, Instant};
+use super::{FencingToken, LockError};
+use crate::clock::{self, Moment};
 use crate::key::Key;
 
 /// A view of a held lock. Cheap to clone; does not keep the lock.
 #[derive(Debug, Clone)]
-pub struct Lease(pub(super) Arc<Shared>);
+pub struct Lease(Arc<Shared>);
 
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) key: Key,
-    pub(super) validity: watch::Sender<Validity>,
-}
-
-/// Until when the lock may be relied on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Validity {
-    Until(Instant),
-    Lost,
+struct Shared {
+    key: Key,
+    /// Until when the lock may be relied on; [`Moment::PAST`] once it is lost.
+    deadline: AtomicU64,
+    /// 0 for none.
+    token: AtomicU64,
+    lost: Notify,
 }
 
 impl Lease {
+    /// Of a lock that is not had yet.
     pub(super) fn new(key: Key) -> Self {
-        Self(Arc::new(Shared { key, validity: watch::Sender::new(Validity::Lost) }))
+        let deadline = AtomicU64::new(Moment::PAST.nanos());
+        Self(Arc::new(Shared { key, deadline, token: AtomicU64::new(0), lost: Notify::new() }))
     }
 
     /// The lock's full key.
@@ -37,7 +37,15 @@ impl Lease {
         &self.0.key
     }
 
-    /// Whether the lock may still be relied on. Asks nobody: by the clock and the last extension.
+    /// The fencing token of this holder; `None` if none was [asked for](super::LockBuilder::fence).
+    #[must_use]
+    pub fn token(&self) -> Option<FencingToken> {
+        let token = self.0.token.load(Ordering::Acquire);
+        (token != 0).then(|| FencingToken::new(token))
+    }
+
+    /// Whether the lock may still be relied on. Asks nobody: by the clock and the last extension. Allocates nothing unless
+    /// the lock is lost.
     ///
     /// # Errors
     /// [`LockError::Lost`].
@@ -48,10 +56,7 @@ impl Lease {
     /// For how long the lock may be relied on if it is not extended. Zero when it is lost.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        match *self.0.validity.borrow() {
-            Validity::Until(deadline) => deadline.saturating_duration_since(clock::now()),
-            Validity::Lost => Duration::ZERO,
-        }
+        self.deadline() - clock::moment()
     }
 
     /// Completes when the lock may no longer be relied on, before anybody else can have it.
@@ -59,27 +64,40 @@ impl Lease {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn lost(&self) {
-        let mut validity = self.0.validity.subscribe();
         loop {
-            let deadline = match *validity.borrow_and_update() {
-                Validity::Lost => return,
-                Validity::Until(deadline) => deadline,
-            };
+            // Interest begins before the look, so that a loss right after it is not missed.
+            let lost = self.0.lost.notified();
+            let left = self.remaining();
+            if left.is_zero() {
+                return;
+            }
             tokio::select! {
-                changed = validity.changed() => if changed.is_err() { return },
-                () = clock::sleep_until(deadline) => if self.is_lost() { return },
+                () = lost => {}
+                () = clock::sleep(left) => {}
             }
         }
     }
 
     pub(super) fn is_lost(&self) -> bool {
-        match *self.0.validity.borrow() {
-            Validity::Until(deadline) => clock::now() >= deadline,
-            Validity::Lost => true,
-        }
+        clock::moment() >= self.deadline()
     }
 
-    pub(super) fn set(&self, validity: Validity) {
-        self.0.validity.send_replace(validity);
+    fn deadline(&self) -> Moment {
+        Moment::from_nanos(self.0.deadline.load(Ordering::Acquire))
+    }
+
+    /// The lock may be relied on until then.
+    pub(super) fn extend(&self, deadline: Moment) {
+        self.0.deadline.store(deadline.nanos(), Ordering::Release);
+    }
+
+    /// The lock may not be relied on any more.
+    pub(super) fn lose(&self) {
+        self.0.deadline.store(Moment::PAST.nanos(), Ordering::Release);
+        self.0.lost.notify_waiters();
+    }
+
+    pub(super) fn fence(&self, token: FencingToken) {
+        self.0.token.store(token.get(), Ordering::Release);
     }
 }

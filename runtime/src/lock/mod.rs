@@ -1,23 +1,30 @@
 //! Locks: leases on one master or on the embedded store that fail closed and say when they are lost.
 //!
-//! The way of a lock: [`options`] → [`acquire`] → [`claim`] (what may have been taken, given back on drop) → [`watchdog`]
-//! (extends, and declares the loss in time) → [`run`] or [`guard`].
+//! [`master`] is what grants locks, [`mutex`] the way of one of them from the request to the release, [`renewal`] what keeps
+//! it meanwhile.
 
-mod acquire;
-mod claim;
 mod error;
-mod guard;
-mod held;
 mod lease;
+mod master;
+mod mutex;
 mod options;
-mod run;
-mod watchdog;
+mod renewal;
+mod token;
+mod value;
 
 pub use error::{FromLockError, LockError};
-pub use guard::LockGuard;
 pub use lease::Lease;
+pub use mutex::LockGuard;
 pub use options::LockBuilder;
+pub use token::FencingToken;
 
-pub(crate) use held::HeldLocks;
+#[cfg(feature = "test-util")]
+pub(crate) use master::conforms as master_conforms;
+pub(crate) use master::{
+    Acquire, Answer, AnyMaster, EmbeddedMaster, Extend, LockMaster, Owned, Queue, RedisMaster,
+};
+pub(crate) use renewal::HeldLocks;
+pub(crate) use token::Proposals;
+pub(crate) use value::LockValue;
 
-pub use run::{refusal, with_lock};
+pub use mutex::{refusal, with_lock};

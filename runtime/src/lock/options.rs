@@ -37,6 +37,7 @@ pub struct LockBuilder {
     pub(super) max_hold: Option<Duration>,
     pub(super) extend: bool,
     pub(super) on_lost: OnLost,
+    pub(super) fence: bool,
 }
 
 /// What happens to a body whose lock is lost.
@@ -59,6 +60,7 @@ impl LockBuilder {
             max_hold: None,
             extend: true,
             on_lost: OnLost::Cancel,
+            fence: false,
         }
     }
 
@@ -92,6 +94,13 @@ impl LockBuilder {
     /// [`Lease::lost`](super::Lease::lost).
     pub fn on_lost_continue(mut self) -> Self {
         self.on_lost = OnLost::Continue;
+        self
+    }
+
+    /// With a fencing token, which [`Lease::token`](super::Lease::token) tells: a number that is greater for each holder than
+    /// for any before, for resources that must refuse a holder that has lost the lock without knowing it yet.
+    pub fn fence(mut self) -> Self {
+        self.fence = true;
         self
     }
 

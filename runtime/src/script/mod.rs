@@ -1,7 +1,13 @@
 //! The Lua scripts, one file each, with what each promises.
 
-use redis::{Cmd, Script};
+mod locks;
 
+pub(crate) use locks::LockScripts;
+
+use redis::{Cmd, Script, Value};
+
+use crate::connection::{Connection, Repeat, Route, Server};
+use crate::error::{Error, Result};
 use crate::key::Key;
 
 /// A script and its SHA-1.
@@ -52,6 +58,24 @@ impl Lua {
         Self { source, sha: Script::new(source).get_hash().to_owned() }
     }
 
+    /// Runs it where its first key is: by its hash, once more by its source if the server does not know it.
+    pub(crate) async fn run(
+        &self,
+        connection: &Connection,
+        operation: &'static str,
+        repeat: Repeat,
+        keys: &[&Key],
+        args: &[&[u8]],
+    ) -> Result<Value> {
+        let route = Route { key: keys.first().map(|key| key.as_bytes()), server: Server::Any, repeat };
+        match connection.command(operation, route, &self.by_hash(keys, args)).await {
+            Err(error) if is_unknown(&error) => {
+                connection.command(operation, route, &self.by_source(keys, args)).await
+            }
+            answer => answer,
+        }
+    }
+
     /// The call by hash: what is sent first.
     pub(crate) fn by_hash(&self, keys: &[&Key], args: &[&[u8]]) -> Cmd {
         Self::call("EVALSHA", &self.sha, keys, args)
@@ -73,4 +97,9 @@ impl Lua {
         }
         cmd
     }
+}
+
+/// Whether the server does not know the script by its hash.
+fn is_unknown(error: &Error) -> bool {
+    error.context().any(|(name, value)| name == "code" && value == "NOSCRIPT")
 }

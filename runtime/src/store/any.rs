@@ -144,16 +144,4 @@ impl Store for AnyStore {
     async fn time_to_live(&self, key: &Key) -> Result<Option<Duration>> {
         each!(self.time_to_live(key).await)
     }
-
-    async fn lock(&self, key: &Key, token: &[u8], life: Duration, wake: Option<&Wake>) -> Result<Guarded> {
-        each!(self.lock(key, token, life, wake).await)
-    }
-
-    async fn extend_lock(&self, key: &Key, token: &[u8], life: Duration) -> Result<Guarded> {
-        each!(self.extend_lock(key, token, life).await)
-    }
-
-    async fn unlock(&self, key: &Key, token: &[u8]) -> Result<Guarded> {
-        each!(self.unlock(key, token).await)
-    }
 }

@@ -228,30 +228,6 @@ enum Change {
     Invalidate,
 }
 
-async fn a_lock_belongs_to_its_token(store: &impl Store) {
-    let key = space().lock(|writer| writer.path("lock"));
-    assert_eq!(store.lock(&key, b"one", LIFE, None).await.unwrap(), Guarded::Applied);
-    assert_eq!(store.lock(&key, b"two", LIFE, None).await.unwrap(), Guarded::Refused);
-    assert_eq!(store.extend_lock(&key, b"two", LIFE).await.unwrap(), Guarded::Refused);
-    assert_eq!(store.extend_lock(&key, b"one", LIFE).await.unwrap(), Guarded::Applied);
-    assert_eq!(store.unlock(&key, b"two").await.unwrap(), Guarded::Refused);
-    assert_eq!(store.unlock(&key, b"one").await.unwrap(), Guarded::Applied);
-    assert_eq!(store.lock(&key, b"two", Duration::from_millis(20), None).await.unwrap(), Guarded::Applied);
-    clock::sleep(Duration::from_millis(40)).await;
-    assert_eq!(store.unlock(&key, b"two").await.unwrap(), Guarded::Refused, "it has expired");
-    assert_eq!(store.lock(&key, b"three", LIFE, None).await.unwrap(), Guarded::Applied);
-}
-
-async fn a_free_lock_wakes_who_waits(store: &impl Store) {
-    let key = space().lock(|writer| writer.path("awaited"));
-    assert_eq!(store.lock(&key, b"one", LIFE, None).await.unwrap(), Guarded::Applied);
-    let wake = store.wake(&key);
-    let freed = wake.changed();
-    assert_eq!(store.lock(&key, b"two", LIFE, Some(&wake)).await.unwrap(), Guarded::Refused);
-    assert_eq!(store.unlock(&key, b"one").await.unwrap(), Guarded::Applied);
-    assert!(clock::within(Duration::from_secs(2), freed).await.is_some(), "nobody was woken");
-}
-
 macro_rules! conformance {
     ($($check:ident),* $(,)?) => {
         /// Runs every check, one after the other, against the store of a `Keylatch` that nobody else uses.
@@ -259,12 +235,11 @@ macro_rules! conformance {
         /// # Panics
         /// When the store does not conform.
         #[doc(hidden)]
-        pub async fn conforms(keylatch: &crate::Keylatch) {
+        pub(crate) async fn conforms(keylatch: &crate::Keylatch) {
             $($check(keylatch.store()).await;)*
             // Where nothing can be pushed, as over REST, timers alone wake.
             if keylatch.connection().is_none_or(|connection| connection.is_tracking()) {
                 a_change_wakes_who_watches(keylatch.store()).await;
-                a_free_lock_wakes_who_waits(keylatch.store()).await;
             }
         }
 
@@ -274,7 +249,6 @@ macro_rules! conformance {
             async fn changes_wake() {
                 let keylatch = crate::Keylatch::in_memory();
                 super::a_change_wakes_who_watches(keylatch.store()).await;
-                super::a_free_lock_wakes_who_waits(keylatch.store()).await;
             }
 
 
@@ -297,5 +271,4 @@ conformance! {
     a_pattern_takes_what_matches_and_its_stamps,
     a_pattern_finds_one_among_many,
     entries_expire,
-    a_lock_belongs_to_its_token,
 }

@@ -1,6 +1,6 @@
 //! The embedded store: one process, no server, the same protocol.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,12 +19,10 @@ use crate::error::Result;
 use crate::key::{FullPattern, Key, KeyBytes, entry_of, stamp_of};
 use crate::local::Local;
 
-/// Slots and stamps live in a cache bounded in bytes; an evicted one is a miss, as everywhere. Locks live apart and are
-/// never evicted.
+/// Slots and stamps live in a cache bounded in bytes; an evicted one is a miss, as everywhere.
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
     entries: Cache<KeyBytes, Entry, ByBytes>,
-    locks: Mutex<HashMap<KeyBytes, Entry>>,
     /// Conditional changes of one key take the same stripe, so that comparing and setting are one step.
     stripes: Box<[Mutex<()>]>,
     hasher: RandomState,
@@ -69,7 +67,6 @@ impl MemoryStore {
                 DefaultHashBuilder::default(),
                 DefaultLifecycle::default(),
             ),
-            locks: Mutex::default(),
             stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             wakeups: Wakeups::default(),
@@ -104,32 +101,6 @@ impl MemoryStore {
     fn stripe(&self, key: &Key) -> MutexGuard<'_, ()> {
         let index = usize::try_from(self.hasher.hash_one(&key.0) % STRIPES as u64).unwrap_or(0);
         self.stripes[index].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn locks(&self) -> MutexGuard<'_, HashMap<KeyBytes, Entry>> {
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = clock::now();
-        // Expired locks of keys that nobody asks for again must not pile up.
-        if locks.len() > 1024 {
-            locks.retain(|_, lock| lock.deadline > now);
-        }
-        locks
-    }
-
-    fn change_lock(
-        &self,
-        key: &Key,
-        token: &[u8],
-        change: impl FnOnce(&mut HashMap<KeyBytes, Entry>),
-    ) -> Guarded {
-        let mut locks = self.locks();
-        match locks.get(&key.0) {
-            Some(lock) if lock.deadline > clock::now() && lock.value == token => {
-                change(&mut locks);
-                Guarded::Applied
-            }
-            _ => Guarded::Refused,
-        }
     }
 
     fn capture_one(&self, stamp: &Key, life: Duration) -> StampState {
@@ -284,33 +255,5 @@ impl Store for MemoryStore {
     async fn time_to_live(&self, key: &Key) -> Result<Option<Duration>> {
         let now = clock::now();
         Ok(self.live(&key.0, now).map(|entry| entry.deadline - now))
-    }
-
-    async fn lock(&self, key: &Key, token: &[u8], life: Duration, _wake: Option<&Wake>) -> Result<Guarded> {
-        let now = clock::now();
-        let mut locks = self.locks();
-        if locks.get(&key.0).is_some_and(|lock| lock.deadline > now) {
-            return Ok(Guarded::Refused);
-        }
-        locks.insert(key.0.clone(), Entry { value: Bytes::copy_from_slice(token), deadline: now + life });
-        Ok(Guarded::Applied)
-    }
-
-    async fn extend_lock(&self, key: &Key, token: &[u8], life: Duration) -> Result<Guarded> {
-        Ok(self.change_lock(key, token, |locks| {
-            if let Some(lock) = locks.get_mut(&key.0) {
-                lock.deadline = clock::now() + life;
-            }
-        }))
-    }
-
-    async fn unlock(&self, key: &Key, token: &[u8]) -> Result<Guarded> {
-        let freed = self.change_lock(key, token, |locks| {
-            locks.remove(&key.0);
-        });
-        if freed == Guarded::Applied {
-            self.wakeups.changed(key.as_bytes());
-        }
-        Ok(freed)
     }
 }

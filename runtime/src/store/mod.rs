@@ -1,4 +1,4 @@
-//! Stores: where slots, stamps and locks live, behind one trait with one conformance suite.
+//! Stores: where slots and stamps live, behind one trait with one conformance suite.
 
 mod any;
 #[cfg(any(test, feature = "test-util"))]
@@ -13,7 +13,7 @@ mod wake;
 
 pub(crate) use any::AnyStore;
 #[cfg(feature = "test-util")]
-pub use conformance::conforms;
+pub(crate) use conformance::conforms;
 pub(crate) use many::{Held, ManyClaimed, ManyClaims, Replacement, SlotClaim};
 pub(crate) use memory::MemoryStore;
 pub(crate) use redis::RedisStore;
@@ -210,27 +210,6 @@ pub(crate) trait Store: Send + Sync {
 
     /// What is left of the key's life.
     fn time_to_live(&self, key: &Key) -> impl Future<Output = Result<Option<Duration>>> + Send;
-
-    /// Takes a lock: puts `token` into the key for `life`, if the key is absent. Locks are never evicted. If it is refused,
-    /// a later change of the key wakes `wake`.
-    fn lock(
-        &self,
-        key: &Key,
-        token: &[u8],
-        life: Duration,
-        wake: Option<&Wake>,
-    ) -> impl Future<Output = Result<Guarded>> + Send;
-
-    /// Lets a lock live for `life` from now, if it still holds `token`.
-    fn extend_lock(
-        &self,
-        key: &Key,
-        token: &[u8],
-        life: Duration,
-    ) -> impl Future<Output = Result<Guarded>> + Send;
-
-    /// Frees a lock, if it still holds `token`.
-    fn unlock(&self, key: &Key, token: &[u8]) -> impl Future<Output = Result<Guarded>> + Send;
 }
 
 /// See [`Store::claim`].

@@ -4,7 +4,7 @@
 //! The refuge speaks the same protocol, so loads are shared and invalidations void them there, too. It is empty when an
 //! outage begins and thrown away after it: what other processes invalidate meanwhile does not reach it. A fill needs the
 //! lease that its loader saw, and leases never meet twice, so what began on one side is never stored on the other.
-//! Locks are not sheltered.
+//! Locks are not sheltered: they do not go through stores.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -252,17 +252,5 @@ impl Store for ShelteredStore {
             Some(refuge) => refuge.time_to_live(key).await,
             None => self.redis.time_to_live(key).await,
         }
-    }
-
-    async fn lock(&self, key: &Key, token: &[u8], life: Duration, wake: Option<&Wake>) -> Result<Guarded> {
-        self.redis.lock(key, token, life, wake).await
-    }
-
-    async fn extend_lock(&self, key: &Key, token: &[u8], life: Duration) -> Result<Guarded> {
-        self.redis.extend_lock(key, token, life).await
-    }
-
-    async fn unlock(&self, key: &Key, token: &[u8]) -> Result<Guarded> {
-        self.redis.unlock(key, token).await
     }
 }

@@ -103,22 +103,4 @@ impl Store for UnusableStore {
     async fn time_to_live(&self, _key: &Key) -> Result<Option<Duration>> {
         self.refuse()
     }
-
-    async fn lock(
-        &self,
-        _key: &Key,
-        _token: &[u8],
-        _life: Duration,
-        _wake: Option<&Wake>,
-    ) -> Result<Guarded> {
-        self.refuse()
-    }
-
-    async fn extend_lock(&self, _key: &Key, _token: &[u8], _life: Duration) -> Result<Guarded> {
-        self.refuse()
-    }
-
-    async fn unlock(&self, _key: &Key, _token: &[u8]) -> Result<Guarded> {
-        self.refuse()
-    }
 }

@@ -7,16 +7,16 @@ use std::pin::pin;
 use super::super::plan::Plan;
 use crate::error::Result;
 use crate::key::{Key, refresh_of};
-use crate::store::{Guarded, Store};
-use crate::{Keylatch, clock, random};
+use crate::lock::{Acquire, Answer, Extend, LockMaster, LockValue, Owned, Queue};
+use crate::{Keylatch, clock};
 
 /// See the module. Dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct Claim {
     home: Keylatch,
     key: Key,
-    token: [u8; 16],
-    /// Whether the store may hold it.
+    value: LockValue,
+    /// Whether the master may hold it.
     held: bool,
 }
 
@@ -26,17 +26,23 @@ impl Claim {
         let home = plan.home.clone();
         let held = home.rules().claim_refreshes;
         // From here on a drop gives it back: a claim that nobody has answered yet may have been carried out.
-        let mut claim = Self { home, key: refresh_of(&plan.key), token: random::bytes(), held };
+        let mut claim = Self { home, key: refresh_of(&plan.key), value: LockValue::new(), held };
         if !held {
             return Ok(Some(claim));
         }
         let taken = {
-            let life = claim.home.lease_life();
-            let lock = pin!(claim.home.store().lock(&claim.key, &claim.token, life, None));
-            plan.home.in_time(plan.options.timeout, "claim the renewal", lock).await? == Guarded::Applied
+            let ttl = claim.home.lease_life();
+            let request = Acquire { lock: claim.owned(), ttl, mint: None, queue: Queue::Leave };
+            let acquired = pin!(claim.home.lock_master().acquire(&request));
+            let answer = plan.home.in_time(plan.options.timeout, "claim the renewal", acquired).await?;
+            matches!(answer, Answer::Granted { .. })
         };
         claim.held = taken;
         Ok(taken.then_some(claim))
+    }
+
+    fn owned(&self) -> Owned<'_> {
+        Owned { key: &self.key, value: self.value }
     }
 
     /// Prolongs it; never completes.
@@ -45,8 +51,9 @@ impl Claim {
         if self.held {
             loop {
                 clock::sleep(life / 3).await;
-                let extended = self.home.store().extend_lock(&self.key, &self.token, life).await;
-                if let Ok(Guarded::Refused) = extended {
+                let extend = [Extend { lock: self.owned(), ttl: life }];
+                let extended = self.home.lock_master().extend(&extend).await.pop();
+                if matches!(extended, Some(Ok(None))) {
                     break;
                 }
             }
@@ -59,9 +66,9 @@ impl Drop for Claim {
     fn drop(&mut self) {
         // Without a runtime it expires by itself.
         if let (true, Ok(runtime)) = (self.held, tokio::runtime::Handle::try_current()) {
-            let (home, key, token) = (self.home.clone(), self.key.clone(), self.token);
+            let (home, key, value) = (self.home.clone(), self.key.clone(), self.value);
             runtime.spawn(async move {
-                let _ = home.store().unlock(&key, &token).await;
+                let _ = home.lock_master().release(Owned { key: &key, value }).await;
             });
         }
     }

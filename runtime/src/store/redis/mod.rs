@@ -25,7 +25,7 @@ use crate::local::Local;
 use crate::script::{Lua, Scripts};
 use crate::store::Lease;
 
-use answer::{bulks, is_code, unexpected, wire};
+use answer::{bulks, unexpected, wire};
 use capture::Captures;
 use merge::Merger;
 use spread::mget;
@@ -87,7 +87,6 @@ impl RedisStore {
         }))
     }
 
-    /// A script by its hash, once more by its source if the server does not know it.
     async fn script(
         &self,
         operation: &'static str,
@@ -96,13 +95,7 @@ impl RedisStore {
         keys: &[&Key],
         args: &[&[u8]],
     ) -> Result<Value> {
-        let route = Route { key: keys.first().map(|key| key.as_bytes()), server: Server::Any, repeat };
-        match self.connection.command(operation, route, &lua.by_hash(keys, args)).await {
-            Err(error) if is_code(&error, "NOSCRIPT") => {
-                self.connection.command(operation, route, &lua.by_source(keys, args)).await
-            }
-            answer => answer,
-        }
+        lua.run(&self.connection, operation, repeat, keys, args).await
     }
 
     /// A script that does the same to every key: one answer, or one for each key while they are on different nodes.
@@ -383,35 +376,6 @@ impl Store for RedisStore {
             Value::Int(left) => Ok(u64::try_from(left).ok().map(Duration::from_millis)),
             other => Err(unexpected("read the time to live", &other)),
         }
-    }
-
-    async fn lock(&self, key: &Key, token: &[u8], life: Duration, wake: Option<&Wake>) -> Result<Guarded> {
-        let mut set = redis::cmd("SET");
-        set.arg(key.as_bytes()).arg(&*wire(&self.connection, token)).arg("NX").arg("PX").arg(millis(life));
-        let route = Route::to(key, Server::Any, Repeat::Never);
-        let answer = if wake.is_some() && self.connection.is_tracking() {
-            // Reading the key is what makes the server tell of its changes.
-            let mut pipeline = Pipeline::with_capacity(3);
-            pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
-            pipeline.cmd("GET").arg(key.as_bytes());
-            pipeline.add_command(set);
-            self.connection.pipeline("lock", route, &pipeline).await?.pop().unwrap_or(Value::Nil)
-        } else {
-            self.connection.command("lock", route, &set).await?
-        };
-        match answer {
-            Value::Okay => Ok(Guarded::Applied),
-            Value::Nil => Ok(Guarded::Refused),
-            other => Err(unexpected("lock", &other)),
-        }
-    }
-
-    async fn extend_lock(&self, key: &Key, token: &[u8], life: Duration) -> Result<Guarded> {
-        self.extend(key, token, life).await
-    }
-
-    async fn unlock(&self, key: &Key, token: &[u8]) -> Result<Guarded> {
-        self.release(key, token).await
     }
 }
 

@@ -3,11 +3,11 @@
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::LockError;
 use super::acquire::acquire;
-use super::lease::Lease;
-use super::options::LockBuilder;
-use super::watchdog::watch;
+use crate::lock::LockError;
+use crate::lock::lease::Lease;
+use crate::lock::options::LockBuilder;
+use crate::lock::renewal::watch;
 
 impl LockBuilder {
     /// Takes the lock and returns a guard, which a background task extends until it is released or dropped.

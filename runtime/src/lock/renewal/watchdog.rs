@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use super::claim::Claim;
-use super::lease::Validity;
 use crate::clock::{self, Instant};
-use crate::store::Guarded;
+use crate::lock::mutex::Claim;
 use crate::telemetry;
 
 /// Completes when the lock is lost, or given up by a shutdown.
-pub(super) async fn watch(claim: &Claim) {
+pub(in crate::lock) async fn watch(claim: &Claim) {
     tokio::select! {
         () = claim.lease.lost() => {}
         () = extend(claim) => {}
     }
-    claim.lease.set(Validity::Lost);
+    claim.lease.lose();
     telemetry::lock_lost(&claim.options.key);
 }
 
@@ -39,8 +37,8 @@ async fn extend(claim: &Claim) {
         };
         clock::sleep_until(extend_at).await;
         next = match clock::within(left, claim.extend()).await {
-            Some(Ok(Guarded::Applied)) => clock::now() + options.ttl / 3,
-            Some(Ok(Guarded::Refused)) => break,
+            Some(Ok(true)) => clock::now() + options.ttl / 3,
+            Some(Ok(false)) => break,
             // Unanswered or unreachable: again soon, until the deadline.
             Some(Err(_)) | None => clock::now() + (options.ttl / 10).max(Duration::from_millis(1)),
         };

@@ -6,10 +6,10 @@ use std::task::Poll;
 
 use super::acquire::acquire;
 use super::claim::Claim;
-use super::lease::Lease;
-use super::options::{LockBuilder, OnLost};
-use super::watchdog::watch;
-use super::{FromLockError, LockError};
+use crate::lock::lease::Lease;
+use crate::lock::options::{LockBuilder, OnLost};
+use crate::lock::renewal::watch;
+use crate::lock::{FromLockError, LockError};
 use crate::telemetry;
 
 impl LockBuilder {

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::lease::{Lease, Validity};
 use crate::Keylatch;
 use crate::key::Key;
+use crate::lock::lease::Lease;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ struct Held {
 
 /// One lock that may be held; dropped when it is known to be free, or to end by itself.
 #[derive(Debug)]
-pub(super) struct Registered {
+pub(in crate::lock) struct Registered {
     home: Keylatch,
     id: u64,
 }
@@ -33,7 +33,7 @@ impl HeldLocks {
     pub(crate) fn give_up_all(&self) {
         let leases: Vec<Lease> = self.held().leases.values().cloned().collect();
         for lease in leases {
-            lease.set(Validity::Lost);
+            lease.lose();
         }
     }
 
@@ -44,7 +44,7 @@ impl HeldLocks {
 }
 
 impl Registered {
-    pub(super) fn new(home: &Keylatch, lease: &Lease) -> Self {
+    pub(in crate::lock) fn new(home: &Keylatch, lease: &Lease) -> Self {
         let mut held = home.held_locks().held();
         held.next += 1;
         let id = held.next;

@@ -1,0 +1,51 @@
+//! The lock master of a `Keylatch`: one of them, chosen by configuration, without dynamic dispatch.
+
+use std::time::Duration;
+
+use super::{
+    Acquire, Answer, Counter, EmbeddedMaster, Extend, FencingToken, Freed, LockMaster, Owned, RedisMaster,
+};
+use crate::error::{Error, Result};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) enum AnyMaster {
+    Embedded(EmbeddedMaster),
+    Redis(Box<RedisMaster>),
+    /// The configuration is bad: locks are refused with the reason.
+    Unusable(Error),
+}
+
+impl LockMaster for AnyMaster {
+    async fn acquire(&self, request: &Acquire<'_>) -> Result<Answer> {
+        match self {
+            Self::Embedded(master) => master.acquire(request).await,
+            Self::Redis(master) => Box::pin(master.acquire(request)).await,
+            Self::Unusable(reason) => Err(reason.clone()),
+        }
+    }
+
+    async fn extend(&self, locks: &[Extend<'_>]) -> Vec<Result<Option<Duration>>> {
+        match self {
+            Self::Embedded(master) => master.extend(locks).await,
+            Self::Redis(master) => Box::pin(master.extend(locks)).await,
+            Self::Unusable(reason) => locks.iter().map(|_| Err(reason.clone())).collect(),
+        }
+    }
+
+    async fn raise(&self, lock: Owned<'_>, counter: Counter, token: FencingToken) -> Result<bool> {
+        match self {
+            Self::Embedded(master) => master.raise(lock, counter, token).await,
+            Self::Redis(master) => Box::pin(master.raise(lock, counter, token)).await,
+            Self::Unusable(reason) => Err(reason.clone()),
+        }
+    }
+
+    async fn release(&self, lock: Owned<'_>) -> Result<Freed> {
+        match self {
+            Self::Embedded(master) => master.release(lock).await,
+            Self::Redis(master) => Box::pin(master.release(lock)).await,
+            Self::Unusable(reason) => Err(reason.clone()),
+        }
+    }
+}

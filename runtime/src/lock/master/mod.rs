@@ -1,0 +1,142 @@
+//! One lock master: what grants, prolongs and frees locks, all by itself. A Redis server (or cluster), the embedded store of
+//! this process, or whatever a test puts in their place.
+
+mod any;
+#[cfg(any(test, feature = "test-util"))]
+mod conformance;
+mod embedded;
+mod redis;
+
+pub(crate) use any::AnyMaster;
+#[cfg(feature = "test-util")]
+pub(crate) use conformance::conforms;
+pub(crate) use embedded::EmbeddedMaster;
+pub(crate) use redis::RedisMaster;
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::token::FencingToken;
+use super::value::LockValue;
+use crate::error::Result;
+use crate::key::Key;
+
+/// A lock master. Each request is one round trip, and may be repeated: what it finds done already counts as done.
+///
+/// Every future may be dropped at any await; what it was about to do then happened or did not.
+pub(crate) trait LockMaster: Send + Sync {
+    /// Takes the lock if it is free, or ours already, which prolongs it. Else queues, if that is asked for.
+    fn acquire(&self, request: &Acquire<'_>) -> impl Future<Output = Result<Answer>> + Send;
+
+    /// Prolongs locks, all in one go. Each answer on its own: what was left of the lock's life, or `None` if it is not ours.
+    fn extend(&self, locks: &[Extend<'_>]) -> impl Future<Output = Vec<Result<Option<Duration>>>> + Send;
+
+    /// Lifts the counter of tokens to `token`, if the lock is still ours; whether it is.
+    fn raise(
+        &self,
+        lock: Owned<'_>,
+        counter: Counter,
+        token: FencingToken,
+    ) -> impl Future<Output = Result<bool>> + Send;
+
+    /// Frees the lock, or gives it to the first in its queue.
+    fn release(&self, lock: Owned<'_>) -> impl Future<Output = Result<Freed>> + Send;
+}
+
+/// A lock and what we have written, or want to write, at its key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owned<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) value: LockValue,
+}
+
+/// See [`LockMaster::acquire`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Acquire<'a> {
+    pub(crate) lock: Owned<'a>,
+    /// The lock's life on the master.
+    pub(crate) ttl: Duration,
+    /// Fencing tokens to take with the lock.
+    pub(crate) mint: Option<Mint>,
+    pub(crate) queue: Queue,
+}
+
+/// Fencing tokens to be taken: `counter := max(counter + 1, proposal)`, and so many from there on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mint {
+    pub(crate) proposal: u64,
+    /// How many in a row, for holders within one process that follow each other.
+    pub(crate) count: u64,
+    pub(crate) counter: Counter,
+}
+
+/// Which counter tokens come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counter {
+    /// The one of the namespace; in a cluster, of the namespace in the lock's slot. For one master.
+    Namespace,
+    /// One of the lock. For several masters, whose common counters would drift apart.
+    Lock,
+}
+
+/// Whether to wait in the master's queue for a lock that is somebody else's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Queue {
+    /// No.
+    Leave,
+    /// Yes; this value never asked before.
+    Join,
+    /// Yes; this value may be in the queue already.
+    Stay,
+}
+
+/// What came of [`LockMaster::acquire`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Granted {
+        /// The first of the tokens, if they were asked for.
+        token: Option<FencingToken>,
+    },
+    Held(Held),
+}
+
+/// Somebody else has the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// What is left of its life, if it is neither prolonged nor released.
+    pub(crate) left: Duration,
+    /// Our place in the queue, from 1; `None` if we are not in it.
+    pub(crate) place: Option<u64>,
+    /// When it was answered, by the master's clock.
+    pub(crate) at: MasterTime,
+}
+
+/// Microseconds on a master's own clock: good for telling how much later something happened there, nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct MasterTime(pub(crate) u64);
+
+impl MasterTime {
+    /// How long after `earlier` this was, by the master's clock.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// See [`LockMaster::extend`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extend<'a> {
+    pub(crate) lock: Owned<'a>,
+    pub(crate) ttl: Duration,
+}
+
+/// What came of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Freed {
+    /// Nobody has the lock.
+    Free,
+    /// The first of the queue has it.
+    HandedOver,
+    /// It was not ours: it had ended.
+    NotHeld,
+}

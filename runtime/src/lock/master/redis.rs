@@ -1,0 +1,233 @@
+//! A Redis server or cluster as a lock master: one script a request.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use redis::{Pipeline, Value};
+
+use super::{
+    Acquire, Answer, Counter, Extend, FencingToken, Freed, Held, LockMaster, MasterTime, Owned, Queue,
+};
+use crate::connection::{Connection, Repeat, Request, Route, Server, slot_of};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{Key, Namespace, counter_of, queue_of};
+use crate::script::{LockScripts, Lua};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct RedisMaster {
+    connection: Connection,
+    namespace: Namespace,
+    scripts: LockScripts,
+}
+
+/// What the channels of inboxes begin with; the name of the process follows. Nothing else is published.
+pub(crate) const INBOX: &[u8] = b"keylatch#inbox:";
+/// How long whoever was handed a lock has to answer before it is the next one's.
+pub(crate) const CLAIM: Duration = Duration::from_millis(500);
+/// How long a queue outlives the last request of those who wait in it.
+const QUEUE_LIFE: Duration = Duration::from_secs(60);
+/// How many tokens are taken for whoever is handed a lock: they cannot say how many, and a process may hand it on.
+pub(crate) const TOKENS: u64 = 16;
+
+impl RedisMaster {
+    pub(crate) fn new(connection: Connection, namespace: Namespace) -> Self {
+        Self { connection, namespace, scripts: LockScripts::new() }
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Runs a script of another primitive, where its first key is. All keys must lie in one slot of a cluster.
+    #[expect(dead_code, reason = "semaphores, read/write locks and latches have scripts of their own")]
+    pub(crate) async fn script(
+        &self,
+        operation: &'static str,
+        lua: &Lua,
+        keys: &[&Key],
+        args: &[&[u8]],
+    ) -> Result<Value> {
+        lua.run(&self.connection, operation, Repeat::Safe, keys, args).await
+    }
+
+    /// Where tokens of that lock are counted.
+    fn counter(&self, lock: &Key, counter: Counter) -> Key {
+        let shared = || Key([self.namespace.as_str().as_bytes(), b"#fence"].concat().into());
+        match counter {
+            Counter::Lock => counter_of(lock),
+            Counter::Namespace if !self.connection.is_cluster() => shared(),
+            Counter::Namespace => {
+                let tag = format!(":{{{}}}", tag_of(slot_of(lock.as_bytes())));
+                Key([shared().as_bytes(), tag.as_bytes()].concat().into())
+            }
+        }
+    }
+}
+
+/// A text that lies in that slot of a cluster: the smallest number that does.
+fn tag_of(slot: u16) -> u32 {
+    static TAGS: OnceLock<Box<[u32]>> = OnceLock::new();
+    TAGS.get_or_init(|| {
+        let mut tags = vec![u32::MAX; 1 << 14];
+        let mut missing = tags.len();
+        for number in 0.. {
+            let tag = &mut tags[usize::from(slot_of(number.to_string().as_bytes()))];
+            if *tag == u32::MAX {
+                *tag = number;
+                missing -= 1;
+                if missing == 0 {
+                    break;
+                }
+            }
+        }
+        tags.into()
+    })[usize::from(slot)]
+}
+
+impl LockMaster for RedisMaster {
+    async fn acquire(&self, request: &Acquire<'_>) -> Result<Answer> {
+        let Acquire { lock, ttl, mint, queue } = request;
+        let counter = self.counter(lock.key, mint.map_or(Counter::Namespace, |mint| mint.counter));
+        let proposal = mint.map_or_else(String::new, |mint| mint.proposal.to_string());
+        let count = mint.map_or(TOKENS, |mint| mint.count).to_string();
+        let queueing: &[u8] = match queue {
+            Queue::Leave => b"leave",
+            Queue::Join => b"join",
+            Queue::Stay => b"stay",
+        };
+        let answer = self
+            .scripts
+            .acquire
+            .run(
+                &self.connection,
+                "lock",
+                // What it finds ours counts as granted, and whoever is queued is found there.
+                if *queue == Queue::Join { Repeat::Never } else { Repeat::Safe },
+                &[lock.key, &queue_of(lock.key), &counter],
+                &[
+                    &lock.value.bytes(),
+                    millis(*ttl).as_bytes(),
+                    proposal.as_bytes(),
+                    count.as_bytes(),
+                    queueing,
+                    INBOX,
+                    millis(CLAIM).as_bytes(),
+                    millis(QUEUE_LIFE).as_bytes(),
+                ],
+            )
+            .await?;
+        read_answer(&answer, mint.is_some())
+    }
+
+    async fn extend(&self, locks: &[Extend<'_>]) -> Vec<Result<Option<Duration>>> {
+        if let [only] = locks {
+            return vec![self.extend_one(only).await];
+        }
+        self.extend_many(locks).await
+    }
+
+    async fn raise(&self, lock: Owned<'_>, counter: Counter, token: FencingToken) -> Result<bool> {
+        let counter = self.counter(lock.key, counter);
+        let (value, token) = (lock.value.bytes(), token.to_string());
+        let (keys, args) = ([lock.key, &counter], [&value[..], token.as_bytes()]);
+        match self.scripts.raise.run(&self.connection, "raise", Repeat::Safe, &keys, &args).await? {
+            Value::Int(raised) => Ok(raised == 1),
+            _ => Err(Error::new(ErrorKind::Protocol, "raise")),
+        }
+    }
+
+    async fn release(&self, lock: Owned<'_>) -> Result<Freed> {
+        let counter = self.counter(lock.key, Counter::Namespace);
+        let keys = [lock.key, &queue_of(lock.key), &counter];
+        let (claim, tokens) = (millis(CLAIM), TOKENS.to_string());
+        let args = [&lock.value.bytes()[..], INBOX, claim.as_bytes(), tokens.as_bytes()];
+        match self.scripts.release.run(&self.connection, "unlock", Repeat::Never, &keys, &args).await? {
+            Value::Int(0) => Ok(Freed::NotHeld),
+            Value::Int(1) => Ok(Freed::Free),
+            Value::Int(2) => Ok(Freed::HandedOver),
+            _ => Err(Error::new(ErrorKind::Protocol, "unlock")),
+        }
+    }
+}
+
+impl RedisMaster {
+    async fn extend_one(&self, extend: &Extend<'_>) -> Result<Option<Duration>> {
+        let Extend { lock, ttl } = extend;
+        let (value, ttl) = (lock.value.bytes(), millis(*ttl));
+        let args = [&value[..], ttl.as_bytes()];
+        let extended =
+            self.scripts.extend.run(&self.connection, "extend", Repeat::Safe, &[lock.key], &args).await?;
+        read_extended(&extended)
+    }
+
+    /// One pipeline; where the server does not know the script, or keys lie elsewhere, one by one.
+    async fn extend_many(&self, locks: &[Extend<'_>]) -> Vec<Result<Option<Duration>>> {
+        let mut pipeline = Pipeline::with_capacity(locks.len());
+        for Extend { lock, ttl } in locks {
+            let (value, ttl) = (lock.value.bytes(), millis(*ttl));
+            let args = [&value[..], ttl.as_bytes()];
+            pipeline.add_command(self.scripts.extend.by_hash(&[lock.key], &args));
+        }
+        let route = Route { key: None, server: Server::Any, repeat: Repeat::Safe };
+        let together = match self.connection.is_cluster() || locks.is_empty() {
+            true => Ok(Value::Nil),
+            false => self.connection.send("extend", route, Request::all(&pipeline)).await,
+        };
+        let answers = match together {
+            Ok(Value::Array(answers)) if answers.len() == locks.len() => answers,
+            Err(error) if error.is_retryable() => return locks.iter().map(|_| Err(error.clone())).collect(),
+            _ => vec![Value::Nil; locks.len()],
+        };
+        let mut extended = Vec::with_capacity(locks.len());
+        for (answer, lock) in answers.iter().zip(locks) {
+            extended.push(match read_extended(answer) {
+                Err(_) => self.extend_one(lock).await,
+                extended => extended,
+            });
+        }
+        extended
+    }
+}
+
+fn read_answer(answer: &Value, fenced: bool) -> Result<Answer> {
+    let number = |value: &Value| match value {
+        Value::Int(number) => u64::try_from((*number).max(0)).ok(),
+        _ => None,
+    };
+    let Value::Array(parts) = answer else { return Err(Error::new(ErrorKind::Protocol, "lock")) };
+    let parts: Option<Vec<u64>> = parts.iter().map(number).collect();
+    match parts.as_deref() {
+        Some(&[1, token]) => Ok(Answer::Granted { token: fenced.then(|| FencingToken::new(token)) }),
+        Some(&[0, left, place, at]) => Ok(Answer::Held(Held {
+            left: Duration::from_millis(left),
+            place: (place > 0).then_some(place),
+            at: MasterTime(at),
+        })),
+        _ => Err(Error::new(ErrorKind::Protocol, "lock")),
+    }
+}
+
+fn read_extended(answer: &Value) -> Result<Option<Duration>> {
+    match answer {
+        Value::Int(left) => Ok(u64::try_from(*left).ok().map(Duration::from_millis)),
+        _ => Err(Error::new(ErrorKind::Protocol, "extend")),
+    }
+}
+
+/// Redis refuses a life of 0 ms.
+fn millis(life: Duration) -> String {
+    u64::try_from(life.as_millis()).unwrap_or(u64::MAX / 2).clamp(1, u64::MAX / 4).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_lie_in_their_slots() {
+        for slot in [0, 1, 5_061, 16_383] {
+            assert_eq!(slot_of(format!("n#fence:{{{}}}", tag_of(slot)).as_bytes()), slot);
+        }
+    }
+}

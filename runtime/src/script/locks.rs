@@ -1,0 +1,33 @@
+//! The scripts of locks. What they share stands before those that need it.
+
+use super::Lua;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct LockScripts {
+    /// Takes a lock, or says who has it and queues.
+    pub(crate) acquire: Lua,
+    /// Frees a lock, or gives it to the first in its queue.
+    pub(crate) release: Lua,
+    /// Prolongs a lock.
+    pub(crate) extend: Lua,
+    /// Lifts the counter of tokens while the lock is held.
+    pub(crate) raise: Lua,
+}
+
+macro_rules! shared {
+    ($name:literal) => {
+        Lua::new(concat!(include_str!("lock/hand_over.lua"), include_str!($name)))
+    };
+}
+
+impl LockScripts {
+    pub(crate) fn new() -> Self {
+        Self {
+            acquire: shared!("lock/acquire.lua"),
+            release: shared!("lock/release.lua"),
+            extend: Lua::new(include_str!("lock/extend.lua")),
+            raise: Lua::new(include_str!("lock/raise.lua")),
+        }
+    }
+}
