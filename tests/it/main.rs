@@ -17,6 +17,7 @@ mod keys;
 mod local;
 mod lock_history;
 mod lock_model;
+mod lock_proof;
 mod locks;
 mod order;
 mod outage;

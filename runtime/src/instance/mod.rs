@@ -110,6 +110,8 @@ pub(crate) struct Rules {
     pub(crate) keep_later: Duration,
     /// Whoever renews an entry claims that first, so that nobody else does.
     pub(crate) claim_refreshes: bool,
+    /// A lock is freed only for its holder.
+    pub(crate) check_lock_values: bool,
 }
 
 impl Default for Rules {
@@ -120,6 +122,7 @@ impl Default for Rules {
             reserve: true,
             keep_later: Duration::ZERO,
             claim_refreshes: true,
+            check_lock_values: true,
         }
     }
 }
@@ -186,7 +189,7 @@ impl Keylatch {
         tuning: Tuning,
     ) -> Self {
         let local = local(&store, tuning);
-        let lock_master = lock_master(&store, &namespace);
+        let lock_master = lock_master(&store, &namespace, tuning.rules);
         Self(Arc::new(Inner {
             space: KeySpace::new(&namespace),
             namespace,
@@ -461,11 +464,16 @@ fn local(store: &AnyStore, tuning: Tuning) -> Option<Arc<Local>> {
 }
 
 /// Locks are where entries are. They are not sheltered: without the server they are refused.
-fn lock_master(store: &AnyStore, namespace: &Namespace) -> AnyMaster {
+fn lock_master(store: &AnyStore, namespace: &Namespace, rules: Rules) -> AnyMaster {
     match store {
         AnyStore::Memory(_) => AnyMaster::Embedded(EmbeddedMaster::default()),
         AnyStore::Redis(redis) => {
-            AnyMaster::Redis(Box::new(RedisMaster::new(redis.connection().clone(), namespace.clone())))
+            let master = RedisMaster::new(redis.connection().clone(), namespace.clone());
+            AnyMaster::Redis(Box::new(if rules.check_lock_values {
+                master
+            } else {
+                master.without_value_check()
+            }))
         }
         AnyStore::Unusable(store) => AnyMaster::Unusable(store.error().clone()),
     }

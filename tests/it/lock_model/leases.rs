@@ -147,23 +147,23 @@ impl<const CLIENTS: usize> Model for Leases<CLIENTS> {
         let relying = |client: &Client| {
             matches!(client.phase, Phase::Holding | Phase::Extending) && client.age < self.validity()
         };
-        let stale =
+        let outdated =
             |(index, client): (usize, &Client)| relying(client) && index + 1 != usize::from(state.last);
         state
             .clients
             .iter()
             .enumerate()
-            .any(stale)
+            .any(outdated)
             .then_some("a client relies on a lock that another has had since")
     }
 }
 
 impl<const CLIENTS: usize> Leases<CLIENTS> {
-    fn validity(&self) -> u8 {
+    fn validity(self) -> u8 {
         if self.mutant == Mutant::NoMargin { self.ttl } else { self.ttl - MARGIN }
     }
 
-    fn tick(&self, from: &State<CLIENTS>) -> State<CLIENTS> {
+    fn tick(self, from: &State<CLIENTS>) -> State<CLIENTS> {
         let mut to = *from;
         for node in &mut to.nodes {
             node.left = node.left.saturating_sub(1);
@@ -196,7 +196,7 @@ impl<const CLIENTS: usize> Leases<CLIENTS> {
     }
 
     fn client_steps(
-        &self,
+        self,
         from: &State<CLIENTS>,
         index: usize,
         found: &mut impl FnMut(&'static str, State<CLIENTS>),
@@ -257,7 +257,7 @@ impl<const CLIENTS: usize> Leases<CLIENTS> {
     }
 
     fn arrivals(
-        &self,
+        self,
         from: &State<CLIENTS>,
         client: usize,
         index: usize,
@@ -305,7 +305,7 @@ impl<const CLIENTS: usize> Leases<CLIENTS> {
     }
 
     fn node_steps(
-        &self,
+        self,
         from: &State<CLIENTS>,
         index: usize,
         found: &mut impl FnMut(&'static str, State<CLIENTS>),

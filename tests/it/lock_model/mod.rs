@@ -10,6 +10,8 @@ mod tokens;
 
 use search::{Model, search};
 
+use crate::support::length;
+
 /// Two clients are searched wholly; of three, this many states.
 const BOUND: usize = 150_000;
 
@@ -21,9 +23,9 @@ fn holds<M: Model>(what: &str, model: &M, limit: usize) -> bool {
     searched.whole
 }
 
-/// Whether this is a long run: `KEYLATCH_LOCK_SECONDS` says for how long.
+/// What takes minutes is left to the long runs.
 fn soaks() -> bool {
-    std::env::var_os("KEYLATCH_LOCK_SECONDS").is_some()
+    length::long().is_some()
 }
 
 fn is_caught<M: Model>(what: &str, model: &M) {
