@@ -40,7 +40,7 @@ pub use connection::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyPart, KeyWriter, Pattern};
-pub use lock::{FencingToken, FromLockError, Lease, LockBuilder, LockError, LockGuard};
+pub use lock::{FencingToken, FromLockError, Lease, LockBuilder, LockError, LockGuard, ReleaseError};
 
 pub use instance::{AfterFailover, AlreadyInstalled, Builder, Keylatch, Leftovers, Provider, Settings};
 

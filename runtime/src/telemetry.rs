@@ -180,8 +180,14 @@ pub(crate) fn hold_failed(error: &Error) {
     tracing::warn!(%error, "entries could not be held ahead of the write; they are invalidated after it");
 }
 
-pub(crate) fn lock_acquired(key: &Key, waited: Duration) {
-    tracing::debug!(%key, ?waited, "locked");
+/// How long it took is only asked if somebody listens.
+pub(crate) fn lock_acquired(key: &Key, waited: impl FnOnce() -> Duration) {
+    tracing::debug!(%key, waited = ?waited(), "locked");
+}
+
+/// `margin` was left of the lease when it was extended.
+pub(crate) fn lock_extended(key: &Key, margin: Duration) {
+    tracing::trace!(%key, ?margin, "lock extended");
 }
 
 pub(crate) fn lock_lost(key: &Key) {

@@ -16,6 +16,9 @@ pub use crate::invalidation::{Invalidation, When, invalidate};
 pub use crate::key::{part, path_of};
 pub use crate::lock::{LockBuilder as Lock, refusal, with_lock};
 
+#[cfg(feature = "test-util")]
+pub use crate::lock::drop_every_nth_push;
+
 /// The conformance suites of stores and of lock masters, for tests of every topology.
 #[cfg(feature = "test-util")]
 pub async fn conforms(keylatch: &crate::Keylatch) {

@@ -36,6 +36,8 @@ pub(super) struct Inner {
     address: String,
     limits: Limits,
     transport: Transport,
+    /// Dialled when this process first waits for a lock there.
+    inbox: Option<Link>,
     place: Arc<Place>,
     pub(super) breaker: Breaker,
     pub(super) probing: AtomicBool,
@@ -69,20 +71,28 @@ impl Endpoint {
         let links = (0..limits.pool_size.max(1))
             .map(|_| Link::new(address, role, limits, Arc::clone(&place)))
             .collect::<Result<_>>()?;
-        Ok(Self::over(address.to_string(), limits, place, Transport::Pool(Pool::new(links))))
+        let inbox = Link::inbox(address, limits, Arc::clone(&place))?;
+        Ok(Self::over(address.to_string(), limits, place, Transport::Pool(Pool::new(links)), Some(inbox)))
     }
 
     #[cfg(feature = "upstash")]
     pub(super) fn rest(rest: super::rest::Rest, limits: Limits, place: Arc<Place>) -> Self {
-        Self::over(rest.address().to_owned(), limits, place, Transport::Rest(rest))
+        Self::over(rest.address().to_owned(), limits, place, Transport::Rest(rest), None)
     }
 
-    fn over(address: String, limits: Limits, place: Arc<Place>, transport: Transport) -> Self {
+    fn over(
+        address: String,
+        limits: Limits,
+        place: Arc<Place>,
+        transport: Transport,
+        inbox: Option<Link>,
+    ) -> Self {
         Self(Arc::new(Inner {
             breaker: Breaker::new(address.clone(), limits.breaker),
             address,
             limits,
             transport,
+            inbox,
             place,
             probing: AtomicBool::new(false),
             #[cfg(feature = "upstash")]
@@ -149,6 +159,19 @@ impl Endpoint {
     /// Whether the server tells its connections of changes.
     pub(super) fn is_tracking(&self) -> bool {
         self.0.links().iter().find_map(Link::current).is_some_and(|live| live.tracking)
+    }
+
+    /// Whether this process is told of locks that the server hands to it.
+    pub(super) fn is_listening(&self) -> bool {
+        self.0.inbox.as_ref().is_some_and(Link::is_there)
+    }
+
+    /// Sees to that; whether it could be done.
+    pub(super) async fn listen(&self) -> bool {
+        match &self.0.inbox {
+            Some(inbox) if self.is_open_for_use() => inbox.dialled().await.is_ok(),
+            _ => false,
+        }
     }
 
     /// Sends one command, whatever kind of server it is.

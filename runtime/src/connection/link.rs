@@ -55,6 +55,15 @@ impl Live {
     }
 }
 
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Commands,
+    /// To be told of locks that are handed to this process. Apart from the others: what waits for a subscriber may take
+    /// less room on the server than answers may, and it hangs up on who is slower.
+    Inbox,
+}
+
 /// How soon after a failed dial a missing connection is dialled again where others serve.
 const DIAL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -67,6 +76,7 @@ struct Shared {
     client: Client,
     address: String,
     role: Role,
+    purpose: Purpose,
     connect_timeout: Duration,
     max_memory: Option<u64>,
     current: ArcSwapOption<Live>,
@@ -84,10 +94,26 @@ struct Dialing {
 
 impl Link {
     pub(super) fn new(address: &Address, role: Role, limits: Limits, place: Arc<Place>) -> Result<Self> {
+        Self::with(Purpose::Commands, address, role, limits, place)
+    }
+
+    /// One over which this process is told of locks that it is handed.
+    pub(super) fn inbox(address: &Address, limits: Limits, place: Arc<Place>) -> Result<Self> {
+        Self::with(Purpose::Inbox, address, Role::Any, limits, place)
+    }
+
+    fn with(
+        purpose: Purpose,
+        address: &Address,
+        role: Role,
+        limits: Limits,
+        place: Arc<Place>,
+    ) -> Result<Self> {
         Ok(Self(Arc::new(Shared {
             client: address.client()?,
             address: address.to_string(),
             role,
+            purpose,
             connect_timeout: limits.connect_timeout,
             max_memory: limits.max_memory,
             current: ArcSwapOption::empty(),
@@ -217,7 +243,9 @@ impl Shared {
     fn announce(self: &Arc<Self>, dialled: &Result<Arc<Live>>) {
         let failed = match dialled {
             Ok(live) => {
-                telemetry::connected(&self.address, live.tracking);
+                if self.purpose == Purpose::Commands {
+                    telemetry::connected(&self.address, live.tracking);
+                }
                 self.current.store(Some(Arc::clone(live)));
                 if live.tracking {
                     let wakeups = self.place.hub().wakeups.clone();
@@ -253,7 +281,14 @@ impl Shared {
             let (mut connection, driver) = dial::dial(&self.client, config, &self.traffic)
                 .await
                 .map_err(|error| failed("connect", &self.address, error))?;
-            let (tracking, greeting) = self.greet(&mut connection).await?;
+            let (tracking, greeting) = match self.purpose {
+                Purpose::Commands => self.greet(&mut connection).await?,
+                Purpose::Inbox => {
+                    let subscribed = connection.subscribe(crate::lock::inbox_channel()).await;
+                    subscribed.map_err(|error| failed("subscribe", &self.address, error))?;
+                    (false, Greeting::default())
+                }
+            };
             Ok::<_, Error>((connection, driver, tracking, greeting))
         });
         let Some(dialled) = dialled.await else {
@@ -321,6 +356,11 @@ impl Shared {
                 // The server was flushed.
                 _ => wakeups.all_changed(),
             },
+            PushKind::Message => {
+                if let Some(Value::BulkString(message)) = push.data.get(1) {
+                    crate::lock::deliver(message);
+                }
+            }
             _ => {}
         }
     }
@@ -331,6 +371,9 @@ impl Shared {
             let previous = self.current.compare_and_swap(&*current, None);
             if previous.as_ref().is_some_and(|live| live.generation == generation) {
                 telemetry::disconnected(&self.address);
+                if self.purpose == Purpose::Inbox {
+                    return crate::lock::disturbed();
+                }
                 let hub = self.place.hub();
                 hub.wakeups.all_changed();
                 hub.trouble.notify_one();
@@ -342,7 +385,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         // The server is no longer one of ours, so nobody tells any more what it watched.
-        if self.current.load().is_some() {
+        if self.purpose == Purpose::Commands && self.current.load().is_some() {
             self.place.hub().wakeups.all_changed();
         }
     }

@@ -53,6 +53,7 @@ use redis::{Cmd, Pipeline, Value};
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::instance::AfterFailover;
+use crate::key::Key;
 use crate::random;
 use crate::store::{Via, Wakeups};
 
@@ -362,6 +363,26 @@ impl Connection {
         let limit = self.0.limits.command_timeout;
         let nodes = in_time(operation, limit, self.0.servers.primaries()).await?;
         Ok(nodes.into_iter().map(|endpoint| Node { endpoint, limit }).collect())
+    }
+
+    /// Whether the server that has the key tells this process of locks that it is handed.
+    pub(crate) async fn is_listening(&self, key: &Key) -> bool {
+        match &self.0.servers {
+            Servers::Single(endpoint) => endpoint.is_listening(),
+            servers => servers.choose(Self::lock_route(key), true).await.is_ok_and(|it| it.is_listening()),
+        }
+    }
+
+    /// Sees to that; whether it could be done. Dials where it must.
+    pub(crate) async fn listen(&self, key: &Key) -> bool {
+        match self.0.servers.choose(Self::lock_route(key), true).await {
+            Ok(endpoint) => endpoint.listen().await,
+            Err(_) => false,
+        }
+    }
+
+    fn lock_route(key: &Key) -> Route<'_> {
+        Route::to(key, Server::Any, Repeat::Safe)
     }
 
     fn open(&self, operation: &'static str) -> Result<()> {

@@ -27,7 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
-use crate::lock::{AnyMaster, EmbeddedMaster, HeldLocks, LockBuilder, Proposals, RedisMaster};
+use crate::lock::{AnyMaster, EmbeddedMaster, Gates, LockBuilder, Proposals, RedisMaster, Renewals};
 use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
@@ -75,7 +75,8 @@ struct Inner {
     attempts: Attempts,
     slides: Slides,
     kept: Kept,
-    held_locks: HeldLocks,
+    renewals: Renewals,
+    gates: Gates,
     /// Whether a shutdown has begun.
     closed: AtomicBool,
     tuning: Tuning,
@@ -202,7 +203,8 @@ impl Keylatch {
             slides: Slides::default(),
             lock_masters,
             kept,
-            held_locks: HeldLocks::default(),
+            renewals: Renewals::default(),
+            gates: Gates::default(),
             closed: AtomicBool::new(false),
             tuning,
         }))
@@ -407,8 +409,14 @@ impl Keylatch {
         self.0.store.connection().is_some_and(Connection::distrusts)
     }
 
-    pub(crate) fn held_locks(&self) -> &HeldLocks {
-        &self.0.held_locks
+    /// The locks that this process holds.
+    pub(crate) fn renewals(&self) -> &Renewals {
+        &self.0.renewals
+    }
+
+    /// Who asks for which lock in this process.
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.0.gates
     }
 
     fn close(&self) {

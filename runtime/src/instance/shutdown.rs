@@ -61,11 +61,11 @@ impl Keylatch {
         let began = clock::now();
         self.close();
         let loads = || self.flights().count() + self.attempts().count();
-        let idle = || loads() == 0 && self.held_locks().keys().is_empty();
+        let idle = || loads() == 0 && self.renewals().keys().is_empty();
         until(limit / 2, idle).await;
-        self.held_locks().give_up_all();
+        self.renewals().give_up_all();
         let left = || limit.saturating_sub(clock::now() - began);
-        until(left() / 2, || self.held_locks().keys().is_empty()).await;
+        until(left() / 2, || self.renewals().keys().is_empty()).await;
         let repeat = async {
             // The server may come back meanwhile. What is still kept in the end is counted below.
             while !self.kept().is_empty() && self.kept().repeat(self.store()).await.is_err() {
@@ -79,7 +79,7 @@ impl Keylatch {
         }
         Leftovers {
             loads: loads(),
-            locks: self.held_locks().keys(),
+            locks: self.renewals().keys(),
             invalidations: self.kept().count(),
             commands,
         }

@@ -33,6 +33,14 @@ pub enum LockError {
         /// The lock's full key.
         key: Key,
     },
+    /// Too few of the independent masters granted it in time. The body did not run.
+    #[error("the lock `{key}` was not granted by a majority of its masters ({}); retry later", summary(.causes))]
+    NoQuorum {
+        /// The lock's full key.
+        key: Key,
+        /// What each master that did not grant it said, by its place in the configuration.
+        causes: Vec<(usize, Error)>,
+    },
     /// The server could not be asked. The body did not run. Should the lock have been taken all the same, it is given back
     /// in the background, or expires.
     #[error("the lock `{key}` could not be asked for; cause: {source}")]
@@ -58,9 +66,36 @@ impl LockError {
             Self::Busy { key }
             | Self::Timeout { key, .. }
             | Self::Lost { key }
+            | Self::NoQuorum { key, .. }
             | Self::Unknown { key, .. } => key,
         }
     }
+}
+
+fn summary(causes: &[(usize, Error)]) -> String {
+    let causes: Vec<String> =
+        causes.iter().map(|(place, cause)| format!("master {place}: {cause}")).collect();
+    causes.join("; ")
+}
+
+/// Why a release cannot say that nobody else has had the lock.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// The lock had ended before: somebody else may have had it meanwhile.
+    #[error("the lock `{key}` had ended before it was released; somebody else may have had it meanwhile")]
+    NotHeld {
+        /// The lock's full key.
+        key: Key,
+    },
+    /// The server did not answer. It is asked again in the background, until the lock has expired.
+    #[error("nobody knows whether the lock `{key}` was released, it expires by itself; cause: {source}")]
+    Unknown {
+        /// The lock's full key.
+        key: Key,
+        /// What went wrong.
+        source: Error,
+    },
 }
 
 /// A return type that can report a [`LockError`]: `Result<_, E>` where `E: From<LockError>`.

@@ -82,19 +82,33 @@ impl Lease {
         clock::moment() >= self.deadline()
     }
 
-    fn deadline(&self) -> Moment {
+    /// Until when the lock may be relied on.
+    pub(super) fn deadline(&self) -> Moment {
         Moment::from_nanos(self.0.deadline.load(Ordering::Acquire))
     }
 
-    /// The lock may be relied on until then.
-    pub(super) fn extend(&self, deadline: Moment) {
+    /// Whether it was [lost](Self::lose), which is final.
+    pub(super) fn has_ended(&self) -> bool {
+        self.deadline() == Moment::PAST
+    }
+
+    /// The lock was had, and may be relied on until then.
+    pub(super) fn begin(&self, deadline: Moment) {
         self.0.deadline.store(deadline.nanos(), Ordering::Release);
     }
 
-    /// The lock may not be relied on any more.
-    pub(super) fn lose(&self) {
-        self.0.deadline.store(Moment::PAST.nanos(), Ordering::Release);
+    /// The lock may be relied on until then, unless it has been lost meanwhile.
+    pub(super) fn extend(&self, deadline: Moment) {
+        let later =
+            |held| (held != Moment::PAST.nanos() && held < deadline.nanos()).then_some(deadline.nanos());
+        let _lost_or_later = self.0.deadline.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
+    }
+
+    /// The lock may not be relied on any more; whether it could until now.
+    pub(super) fn lose(&self) -> bool {
+        let before = self.0.deadline.swap(Moment::PAST.nanos(), Ordering::AcqRel);
         self.0.lost.notify_waiters();
+        before != Moment::PAST.nanos()
     }
 
     pub(super) fn fence(&self, token: FencingToken) {

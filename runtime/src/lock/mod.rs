@@ -4,6 +4,7 @@
 //! it meanwhile.
 
 mod error;
+mod inbox;
 mod lease;
 mod master;
 mod mutex;
@@ -12,6 +13,7 @@ mod renewal;
 mod token;
 mod value;
 
+pub use error::ReleaseError;
 pub use error::{FromLockError, LockError};
 pub use lease::Lease;
 pub use mutex::LockGuard;
@@ -19,11 +21,15 @@ pub use options::LockBuilder;
 pub use token::FencingToken;
 
 #[cfg(feature = "test-util")]
+pub use inbox::drop_every_nth_push;
+pub(crate) use inbox::{channel as inbox_channel, deliver, disturbed};
+#[cfg(feature = "test-util")]
 pub(crate) use master::conforms as master_conforms;
 pub(crate) use master::{
     Acquire, Answer, AnyMaster, EmbeddedMaster, Extend, LockMaster, Owned, Queue, RedisMaster,
 };
-pub(crate) use renewal::HeldLocks;
+pub(crate) use mutex::Gates;
+pub(crate) use renewal::Renewals;
 pub(crate) use token::Proposals;
 pub(crate) use value::LockValue;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::master::{Counter, Mint};
 use crate::Keylatch;
 use crate::key::{Key, KeyWriter};
 
@@ -104,9 +105,15 @@ impl LockBuilder {
         self
     }
 
-    /// How long after it was asked for a lock may be relied on: clocks differ in speed, and the answer took its time
-    /// (1 % and 2 ms, as in the Redlock algorithm).
-    pub(super) fn validity(&self) -> Duration {
-        self.ttl.saturating_sub(self.ttl / 100 + Duration::from_millis(2))
+    /// How many fencing tokens are taken at once.
+    pub(super) fn mint(&self, count: u64) -> Option<Mint> {
+        let mint = || Mint { proposal: self.home.proposals().next(), count, counter: Counter::Namespace };
+        self.fence.then(mint)
     }
+}
+
+/// How long after it was asked for a lock may be relied on: clocks differ in speed, and the answer took its time (1 % and
+/// 2 ms, as in the Redlock algorithm).
+pub(super) fn validity(ttl: Duration) -> Duration {
+    ttl.saturating_sub(ttl / 100 + Duration::from_millis(2))
 }

@@ -32,7 +32,8 @@ impl Claim {
         }
         let taken = {
             let ttl = claim.home.lease_life();
-            let request = Acquire { lock: claim.owned(), ttl, mint: None, queue: Queue::Leave };
+            let (lock, queue) = (claim.owned(), Queue::Leave);
+            let request = Acquire { lock, ttl, mint: None, queue, instead_of: None };
             let acquired = pin!(claim.home.lock_master().acquire(&request));
             let answer = plan.home.in_time(plan.options.timeout, "claim the renewal", acquired).await?;
             matches!(answer, Answer::Granted { .. })

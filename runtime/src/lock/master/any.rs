@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Acquire, Answer, Counter, EmbeddedMaster, Extend, FencingToken, Freed, LockMaster, Owned, RedisMaster,
+    Acquire, Answer, Counter, EmbeddedMaster, Extend, FencingToken, Freed, LockMaster, Mint, Owned,
+    RedisMaster,
 };
 use crate::error::{Error, Result};
 
@@ -45,6 +46,14 @@ impl LockMaster for AnyMaster {
         match self {
             Self::Embedded(master) => master.release(lock).await,
             Self::Redis(master) => Box::pin(master.release(lock)).await,
+            Self::Unusable(reason) => Err(reason.clone()),
+        }
+    }
+
+    async fn leave(&self, lock: Owned<'_>, mint: Option<Mint>) -> Result<Freed> {
+        match self {
+            Self::Embedded(master) => master.leave(lock, mint).await,
+            Self::Redis(master) => Box::pin(master.leave(lock, mint)).await,
             Self::Unusable(reason) => Err(reason.clone()),
         }
     }

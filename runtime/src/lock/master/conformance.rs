@@ -15,7 +15,7 @@ fn key(name: &str) -> Key {
 }
 
 async fn acquire(master: &impl LockMaster, lock: Owned<'_>, ttl: Duration, mint: Option<Mint>) -> Answer {
-    let request = Acquire { lock, ttl, mint, queue: Queue::Leave };
+    let request = Acquire { lock, ttl, mint, queue: Queue::Leave, instead_of: None };
     master.acquire(&request).await.expect("the master is up")
 }
 

@@ -11,7 +11,9 @@ pub(crate) use any::AnyMaster;
 #[cfg(feature = "test-util")]
 pub(crate) use conformance::conforms;
 pub(crate) use embedded::EmbeddedMaster;
+pub(super) use embedded::Taken;
 pub(crate) use redis::RedisMaster;
+pub(super) use redis::{CLAIM, TOKENS};
 
 use std::future::Future;
 use std::time::Duration;
@@ -41,6 +43,10 @@ pub(crate) trait LockMaster: Send + Sync {
 
     /// Frees the lock, or gives it to the first in its queue.
     fn release(&self, lock: Owned<'_>) -> impl Future<Output = Result<Freed>> + Send;
+
+    /// Leaves the queue of the lock, where `mint` is what the lock was asked for with, and frees the lock if it has become
+    /// ours.
+    fn leave(&self, lock: Owned<'_>, mint: Option<Mint>) -> impl Future<Output = Result<Freed>> + Send;
 }
 
 /// A lock and what we have written, or want to write, at its key.
@@ -59,6 +65,8 @@ pub(crate) struct Acquire<'a> {
     /// Fencing tokens to take with the lock.
     pub(crate) mint: Option<Mint>,
     pub(crate) queue: Queue,
+    /// A value of ours under which the lock may be held: it is given up to whoever waits, else kept under the new one.
+    pub(crate) instead_of: Option<LockValue>,
 }
 
 /// Fencing tokens to be taken: `counter := max(counter + 1, proposal)`, and so many from there on.

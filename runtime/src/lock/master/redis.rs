@@ -3,14 +3,17 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use redis::{Pipeline, Value};
 
 use super::{
-    Acquire, Answer, Counter, Extend, FencingToken, Freed, Held, LockMaster, MasterTime, Owned, Queue,
+    Acquire, Answer, Counter, Extend, FencingToken, Freed, Held, LockMaster, MasterTime, Mint, Owned, Queue,
 };
 use crate::connection::{Connection, Repeat, Request, Route, Server, slot_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, Namespace, counter_of, queue_of};
+use crate::lock::inbox::PREFIX;
+use crate::lock::value::LockValue;
 use crate::script::{LockScripts, Lua};
 
 /// See the module.
@@ -21,8 +24,6 @@ pub(crate) struct RedisMaster {
     scripts: LockScripts,
 }
 
-/// What the channels of inboxes begin with; the name of the process follows. Nothing else is published.
-pub(crate) const INBOX: &[u8] = b"keylatch#inbox:";
 /// How long whoever was handed a lock has to answer before it is the next one's.
 pub(crate) const CLAIM: Duration = Duration::from_millis(500);
 /// How long a queue outlives the last request of those who wait in it.
@@ -93,10 +94,11 @@ fn tag_of(slot: u16) -> u32 {
 
 impl LockMaster for RedisMaster {
     async fn acquire(&self, request: &Acquire<'_>) -> Result<Answer> {
-        let Acquire { lock, ttl, mint, queue } = request;
+        let Acquire { lock, ttl, mint, queue, instead_of } = request;
         let counter = self.counter(lock.key, mint.map_or(Counter::Namespace, |mint| mint.counter));
         let proposal = mint.map_or_else(String::new, |mint| mint.proposal.to_string());
         let count = mint.map_or(TOKENS, |mint| mint.count).to_string();
+        let instead_of = instead_of.map(LockValue::bytes);
         let queueing: &[u8] = match queue {
             Queue::Leave => b"leave",
             Queue::Join => b"join",
@@ -117,9 +119,10 @@ impl LockMaster for RedisMaster {
                     proposal.as_bytes(),
                     count.as_bytes(),
                     queueing,
-                    INBOX,
+                    PREFIX,
                     millis(CLAIM).as_bytes(),
                     millis(QUEUE_LIFE).as_bytes(),
+                    instead_of.as_ref().map_or(&[], |value| &value[..]),
                 ],
             )
             .await?;
@@ -144,10 +147,21 @@ impl LockMaster for RedisMaster {
     }
 
     async fn release(&self, lock: Owned<'_>) -> Result<Freed> {
+        self.free(lock, &[]).await
+    }
+
+    async fn leave(&self, lock: Owned<'_>, mint: Option<Mint>) -> Result<Freed> {
+        let proposal = mint.map_or_else(String::new, |mint| mint.proposal.to_string());
+        self.free(lock, &[&lock.value.bytes(), proposal.as_bytes()].concat()).await
+    }
+}
+
+impl RedisMaster {
+    async fn free(&self, lock: Owned<'_>, entry: &[u8]) -> Result<Freed> {
         let counter = self.counter(lock.key, Counter::Namespace);
         let keys = [lock.key, &queue_of(lock.key), &counter];
         let (claim, tokens) = (millis(CLAIM), TOKENS.to_string());
-        let args = [&lock.value.bytes()[..], INBOX, claim.as_bytes(), tokens.as_bytes()];
+        let args = [&lock.value.bytes()[..], PREFIX, claim.as_bytes(), tokens.as_bytes(), entry];
         match self.scripts.release.run(&self.connection, "unlock", Repeat::Never, &keys, &args).await? {
             Value::Int(0) => Ok(Freed::NotHeld),
             Value::Int(1) => Ok(Freed::Free),
@@ -155,9 +169,7 @@ impl LockMaster for RedisMaster {
             _ => Err(Error::new(ErrorKind::Protocol, "unlock")),
         }
     }
-}
 
-impl RedisMaster {
     async fn extend_one(&self, extend: &Extend<'_>) -> Result<Option<Duration>> {
         let Extend { lock, ttl } = extend;
         let (value, ttl) = (lock.value.bytes(), millis(*ttl));
@@ -167,27 +179,26 @@ impl RedisMaster {
         read_extended(&extended)
     }
 
-    /// One pipeline; where the server does not know the script, or keys lie elsewhere, one by one.
+    /// One pipeline; where keys lie on several nodes, the commands gather on each one's connection.
     async fn extend_many(&self, locks: &[Extend<'_>]) -> Vec<Result<Option<Duration>>> {
+        if self.connection.is_cluster() {
+            return join_all(locks.iter().map(|lock| self.extend_one(lock))).await;
+        }
         let mut pipeline = Pipeline::with_capacity(locks.len());
         for Extend { lock, ttl } in locks {
             let (value, ttl) = (lock.value.bytes(), millis(*ttl));
-            let args = [&value[..], ttl.as_bytes()];
-            pipeline.add_command(self.scripts.extend.by_hash(&[lock.key], &args));
+            pipeline.add_command(self.scripts.extend.by_hash(&[lock.key], &[&value, ttl.as_bytes()]));
         }
         let route = Route { key: None, server: Server::Any, repeat: Repeat::Safe };
-        let together = match self.connection.is_cluster() || locks.is_empty() {
-            true => Ok(Value::Nil),
-            false => self.connection.send("extend", route, Request::all(&pipeline)).await,
-        };
-        let answers = match together {
+        let answers = match self.connection.send("extend", route, Request::all(&pipeline)).await {
             Ok(Value::Array(answers)) if answers.len() == locks.len() => answers,
-            Err(error) if error.is_retryable() => return locks.iter().map(|_| Err(error.clone())).collect(),
-            _ => vec![Value::Nil; locks.len()],
+            Ok(_) => vec![Value::Nil; locks.len()],
+            Err(error) => return locks.iter().map(|_| Err(error.clone())).collect(),
         };
         let mut extended = Vec::with_capacity(locks.len());
         for (answer, lock) in answers.iter().zip(locks) {
             extended.push(match read_extended(answer) {
+                // The server was restarted, and does not know the script any more.
                 Err(_) => self.extend_one(lock).await,
                 extended => extended,
             });

@@ -2,59 +2,67 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
-
 use super::claim::Claim;
-use crate::clock;
+use super::{embedded, remote};
+use crate::clock::{self, Moment};
 use crate::lock::LockError;
-use crate::lock::master::Answer;
+use crate::lock::master::AnyMaster;
 use crate::lock::options::LockBuilder;
 use crate::telemetry;
 
-/// The pauses of who waits.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(200);
-
 /// Takes the lock, or says why not. A dropped wait leaves nothing behind.
 pub(super) async fn acquire(options: LockBuilder) -> Result<Claim, LockError> {
-    let began = clock::now();
-    let (key, wait) = (options.key.clone(), options.wait);
-    let shut_down = |source| LockError::Unknown { key: key.clone(), source };
-    options.home.open("lock").map_err(shut_down)?;
-    let mut pauses = pauses();
-    let mut claim = Claim::new(options);
-    loop {
-        let unknown = |source| LockError::Unknown { key: key.clone(), source };
-        let ends = match claim.attempt().await.map_err(unknown)? {
-            Answer::Granted { .. } if !claim.lease.is_lost() => {
-                telemetry::lock_acquired(&key, clock::now() - began);
-                return Ok(claim);
-            }
-            Answer::Granted { .. } => {
-                // The answer came when the lease was nearly over: given back, and asked for anew under another value.
-                let options = claim.options.clone();
-                drop(std::mem::replace(&mut claim, Claim::new(options)));
-                FIRST_PAUSE
-            }
-            Answer::Held(held) => held.left + Duration::from_millis(1),
-        };
-        if wait.is_zero() {
-            return Err(LockError::Busy { key });
+    let unknown = |source| LockError::Unknown { key: options.key.clone(), source };
+    options.home.open("lock").map_err(unknown)?;
+    let waiting = Waiting { began: clock::moment(), wait: options.wait };
+    let home = options.home.clone();
+    let claim = match home.lock_master() {
+        AnyMaster::Embedded(master) => embedded::acquire(options, master, &waiting).await?,
+        // On the heap: in place it would be part of every caller's future, also on the embedded store.
+        AnyMaster::Redis(master) => Box::pin(remote::acquire(options, master, &waiting)).await?,
+        AnyMaster::Unusable(reason) => return Err(unknown(reason.clone())),
+    };
+    telemetry::lock_acquired(claim.lease.key(), || clock::moment() - waiting.began);
+    Ok(claim)
+}
+
+/// Since when a caller waits, and for how long it will.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waiting {
+    pub(super) began: Moment,
+    wait: Duration,
+}
+
+impl Waiting {
+    /// Whether it does not wait at all.
+    pub(super) fn is_try(&self) -> bool {
+        self.wait.is_zero()
+    }
+
+    /// How much longer it waits.
+    ///
+    /// # Errors
+    /// [`LockError::Busy`] and [`LockError::Timeout`].
+    pub(super) fn left(&self, options: &LockBuilder) -> Result<Duration, LockError> {
+        if self.is_try() {
+            return Err(LockError::Busy { key: options.key.clone() });
         }
-        let waited = clock::now() - began;
-        let Some(left) = wait.checked_sub(waited).filter(|left| !left.is_zero()) else {
-            return Err(LockError::Timeout { key, waited });
-        };
-        clock::sleep(pauses.next().unwrap_or(LONGEST_PAUSE).min(left).min(ends)).await;
+        let waited = clock::moment() - self.began;
+        match self.wait.checked_sub(waited) {
+            Some(left) if !left.is_zero() => Ok(left),
+            _ => Err(LockError::Timeout { key: options.key.clone(), waited }),
+        }
     }
 }
 
-/// Pauses between two tries.
-pub(super) fn pauses() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .with_jitter()
-        .without_max_times()
-        .build()
+/// How soon whoever waits looks again, if nobody tells it sooner: when the lock ends, should its holder have died; and more
+/// often the nearer it is to its turn, should a message be lost. What is lost then costs that long, and no more.
+pub(super) fn look_again(left: Duration, place: u64) -> Duration {
+    /// Half of what a claim lasts, so that who was handed the lock without hearing of it finds it still his.
+    const FIRST: Duration = Duration::from_millis(250);
+    const LATEST: Duration = Duration::from_secs(5);
+    let place = u32::try_from(place.max(1)).unwrap_or(u32::MAX);
+    // Not all at once after the end of a holder.
+    let end = left + Duration::from_millis(1) + Duration::from_millis(8).mul_f64(crate::random::fraction());
+    end.min(FIRST.saturating_mul(place).min(LATEST))
 }

@@ -8,8 +8,7 @@ use super::acquire::acquire;
 use super::claim::Claim;
 use crate::lock::lease::Lease;
 use crate::lock::options::{LockBuilder, OnLost};
-use crate::lock::renewal::watch;
-use crate::lock::{FromLockError, LockError};
+use crate::lock::{FromLockError, LockError, ReleaseError};
 use crate::telemetry;
 
 impl LockBuilder {
@@ -48,23 +47,19 @@ where
     F: Future<Output = T>,
 {
     let claim = acquire(options).await?;
+    let body = body(claim.lease.clone());
     let output = match claim.options.on_lost {
-        OnLost::Cancel => until_lost(&claim, body(claim.lease.clone())).await,
-        OnLost::Continue => Some(regardless(&claim, body(claim.lease.clone())).await),
+        OnLost::Cancel => until_lost(&claim, body).await,
+        OnLost::Continue => Some(body.await),
     };
-    let key = claim.options.key.clone();
     let Some(output) = output else {
         // Dropping the claim gives back what may be left of it.
-        return Err(LockError::Lost { key });
+        return Err(LockError::Lost { key: claim.options.key.clone() });
     };
     match claim.release().await {
         // The body is done: that the lock ended between its last await and now does not undo its result.
-        Ok(()) | Err(LockError::Lost { .. }) => {}
-        Err(error) => {
-            if let LockError::Unknown { source, .. } = &error {
-                telemetry::unlock_failed(&key, source);
-            }
-        }
+        Ok(()) | Err(ReleaseError::NotHeld { .. }) => {}
+        Err(ReleaseError::Unknown { key, source }) => telemetry::unlock_failed(&key, &source),
     }
     Ok(output)
 }
@@ -72,27 +67,24 @@ where
 /// The body's output, or `None` once the lock is lost. The clock is looked at before each poll of the body: after a pause of
 /// the whole process a timer may fire later than the body is woken.
 async fn until_lost<F: Future>(claim: &Claim, body: F) -> Option<F::Output> {
-    let mut watchdog = pin!(watch(claim));
+    let lease = &claim.lease;
     let mut body = pin!(body);
+    // A body that is done at once needs no timer.
+    let mut lost = pin!(None);
     poll_fn(|cx| {
-        if watchdog.as_mut().poll(cx).is_ready() || claim.lease.is_lost() {
+        if lost.is_some() && lease.is_lost() {
             return Poll::Ready(None);
         }
-        body.as_mut().poll(cx).map(Some)
-    })
-    .await
-}
-
-/// The body's output, whatever becomes of the lock; the lease tells it.
-async fn regardless<F: Future>(claim: &Claim, body: F) -> F::Output {
-    let mut watchdog = pin!(watch(claim));
-    let mut watched = true;
-    let mut body = pin!(body);
-    poll_fn(|cx| {
-        if watched && watchdog.as_mut().poll(cx).is_ready() {
-            watched = false;
+        if let Poll::Ready(output) = body.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
         }
-        body.as_mut().poll(cx)
+        if lost.is_none() {
+            lost.set(Some(lease.lost()));
+        }
+        match lost.as_mut().as_pin_mut() {
+            Some(lost) => lost.poll(cx).map(|()| None),
+            None => Poll::Pending,
+        }
     })
     .await
 }

@@ -1,9 +1,9 @@
-//! What keeps held locks: extends them in time, and declares their loss before anybody else can have them.
+//! What keeps held locks: a task for each runtime extends all locks of an instance, those that are due about now in one
+//! request, whether or not their bodies are polled, and declares their loss before anybody else can have them.
 
-mod held;
-mod watchdog;
+mod driver;
+mod table;
 
-pub(crate) use held::HeldLocks;
+pub(crate) use table::Renewals;
 
-pub(super) use held::Registered;
-pub(super) use watchdog::watch;
+pub(super) use table::{Kept, Registered};

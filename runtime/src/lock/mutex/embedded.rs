@@ -1,0 +1,70 @@
+//! Waiting for a lock of the embedded store: whoever is handed it takes it when it is polled.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::acquire::{Waiting, look_again};
+use super::claim::{Claim, Hold};
+use crate::clock::{self, Moment};
+use crate::lock::LockError;
+use crate::lock::master::{EmbeddedMaster, Owned, Taken};
+use crate::lock::options::{LockBuilder, validity};
+use crate::lock::value::LockValue;
+
+pub(super) async fn acquire(
+    options: LockBuilder,
+    master: &EmbeddedMaster,
+    waiting: &Waiting,
+) -> Result<Claim, LockError> {
+    let value = LockValue::new();
+    match master.take(Owned { key: &options.key, value }, options.ttl, waiting.began, None) {
+        Taken::Granted => Ok(granted(options, master, value, waiting.began)),
+        Taken::Held { .. } => Box::pin(wait(options, master, value, waiting)).await,
+    }
+}
+
+async fn wait(
+    options: LockBuilder,
+    master: &EmbeddedMaster,
+    value: LockValue,
+    waiting: &Waiting,
+) -> Result<Claim, LockError> {
+    let wake = Arc::new(Notify::new());
+    let queued = Queued { options: &options, master, value };
+    loop {
+        let rest = waiting.left(&options)?;
+        let now = clock::moment();
+        match master.take(Owned { key: &options.key, value }, options.ttl, now, Some(&wake)) {
+            Taken::Granted => {
+                std::mem::forget(queued);
+                return Ok(granted(options, master, value, now));
+            }
+            Taken::Held { left, place } => {
+                tokio::select! {
+                    () = wake.notified() => {}
+                    () = clock::sleep(look_again(left, place as u64).min(rest)) => {}
+                }
+            }
+        }
+    }
+}
+
+/// A place in the queue; given up when it is dropped.
+struct Queued<'a> {
+    options: &'a LockBuilder,
+    master: &'a EmbeddedMaster,
+    value: LockValue,
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        let _left = self.master.give_up(Owned { key: &self.options.key, value: self.value }, clock::moment());
+    }
+}
+
+fn granted(options: LockBuilder, master: &EmbeddedMaster, value: LockValue, now: Moment) -> Claim {
+    let token = options.mint(1).map(|mint| master.mint(mint));
+    let until = now + validity(options.ttl);
+    Claim::new(options, Hold::Embedded(value), token, until, now)
+}

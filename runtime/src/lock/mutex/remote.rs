@@ -1,0 +1,222 @@
+//! Asking servers for a lock: one of those who stand for it in this process asks for all.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::acquire::{Waiting, look_again};
+use super::claim::{Claim, Hold};
+use super::gate::{Entered, Wants};
+use super::turn::{Active, Ask, Tenure, Turn, is_long};
+use crate::clock::{self, Moment};
+use crate::lock::inbox::{Listener, Push};
+use crate::lock::master::{
+    Acquire, Answer, CLAIM, Held, LockMaster, MasterTime, Owned, Queue, RedisMaster, TOKENS,
+};
+use crate::lock::options::{LockBuilder, validity};
+use crate::lock::value::LockValue;
+use crate::lock::{FencingToken, LockError};
+
+/// How often somebody who waits behind others of this process looks whether they are still there.
+const LOOK: Duration = Duration::from_secs(1);
+
+pub(super) async fn acquire(
+    options: LockBuilder,
+    master: &RedisMaster,
+    waiting: &Waiting,
+) -> Result<Claim, LockError> {
+    let wants = Wants { ttl: options.ttl, fence: options.fence };
+    let mut active = match options.home.gates().enter(&options.key, (!waiting.is_try()).then_some(wants)) {
+        Entered::First => active(&options, 0, Turn::fresh()),
+        Entered::Behind(turn) => Behind { options: &options, turn }.wait(waiting).await?,
+        Entered::Refused => return Err(LockError::Busy { key: options.key.clone() }),
+    };
+    if let Some(Turn::Ask(_)) = active.turn {
+        Asking { options: &options, master, waiting }.ask(&mut active).await?;
+    }
+    Ok(hold(options, active))
+}
+
+fn active(options: &LockBuilder, epoch: u64, turn: Turn) -> Active {
+    Active::new(&options.home, &options.key, options.ttl, epoch, turn)
+}
+
+/// The lock is ours.
+fn hold(options: LockBuilder, mut active: Active) -> Claim {
+    let now = clock::moment();
+    let Some(Turn::Hold(tenure)) = &mut active.turn else { unreachable!("asking ends with the lock") };
+    let token = tenure.taken().filter(|_| options.fence);
+    let until = tenure.until.min(now + validity(options.ttl));
+    let (epoch, home, key) = (active.epoch(), options.home.clone(), options.key.clone());
+    let claim = Claim::new(options, Hold::Remote(Box::new(active)), token, until, now);
+    home.gates().holds(&key, epoch, Some(claim.lease.clone()));
+    claim
+}
+
+/// Waits behind others of this process. Dropped with the turn in hand, it gives it on.
+struct Behind<'a> {
+    options: &'a LockBuilder,
+    turn: oneshot::Receiver<(u64, Turn)>,
+}
+
+impl Behind<'_> {
+    async fn wait(mut self, waiting: &Waiting) -> Result<Active, LockError> {
+        loop {
+            let rest = waiting.left(self.options)?;
+            tokio::select! {
+                biased;
+                turn = &mut self.turn => {
+                    return Ok(match turn {
+                        Ok((epoch, turn)) => active(self.options, epoch, turn),
+                        // Nobody drops those who wait; still, nobody is left out either.
+                        Err(_) => active(self.options, u64::MAX, Turn::fresh()),
+                    });
+                }
+                () = clock::sleep(rest.min(LOOK)) => {
+                    if let Some(epoch) = self.options.home.gates().take_over(&self.options.key) {
+                        return Ok(active(self.options, epoch, Turn::fresh()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Behind<'_> {
+    fn drop(&mut self) {
+        self.turn.close();
+        if let Ok((epoch, turn)) = self.turn.try_recv() {
+            drop(active(self.options, epoch, turn));
+        }
+    }
+}
+
+/// The way of one who asks.
+struct Asking<'a> {
+    options: &'a LockBuilder,
+    master: &'a RedisMaster,
+    waiting: &'a Waiting,
+}
+
+impl Asking<'_> {
+    /// Until the lock is ours; the turn then is to hold it.
+    async fn ask(&self, active: &mut Active) -> Result<(), LockError> {
+        let options = self.options;
+        let mut listens = !self.waiting.is_try() && self.master.connection().is_listening(&options.key).await;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Some(Turn::Ask(ask)) = &mut active.turn else { return Ok(()) };
+            let held = match self.request(ask, listens).await? {
+                Ok(tenure) => {
+                    active.turn = Some(Turn::Hold(tenure));
+                    return Ok(());
+                }
+                Err(held) => held,
+            };
+            let rest = self.waiting.left(options)?;
+            if !listens {
+                let listen = self.master.connection().listen(&options.key);
+                listens = clock::within(rest, listen).await.unwrap_or(false);
+                if !listens {
+                    // Nobody will tell: it is asked again, soon at first.
+                    let jittered = pause.mul_f64(0.5 + 0.5 * crate::random::fraction());
+                    clock::sleep(jittered.min(rest).min(held.left + Duration::from_millis(1))).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                continue;
+            }
+            if let Some(tenure) = self.told(ask, held, rest).await {
+                active.turn = Some(Turn::Hold(tenure));
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks once.
+    async fn request(&self, ask: &mut Ask, listens: bool) -> Result<Result<Tenure, Held>, LockError> {
+        let options = self.options;
+        let queue = match (listens, ask.is_known) {
+            (false, _) => Queue::Leave,
+            (true, false) => Queue::Join,
+            (true, true) => Queue::Stay,
+        };
+        let was_known = ask.is_known;
+        if !was_known {
+            ask.mint = options.mint(TOKENS);
+        }
+        if listens && ask.listener.is_none() {
+            ask.listener = Some(Listener::new(ask.value));
+        }
+        let request = Acquire {
+            lock: Owned { key: &options.key, value: ask.value },
+            ttl: options.ttl,
+            mint: ask.mint,
+            queue,
+            instead_of: ask.instead_of,
+        };
+        // Counted from before the first byte leaves: the server cannot have begun earlier.
+        let sent = clock::moment();
+        ask.is_known = true;
+        let unknown = |source| LockError::Unknown { key: options.key.clone(), source };
+        match self.master.acquire(&request).await.map_err(unknown)? {
+            Answer::Granted { token } => {
+                let until = sent + validity(options.ttl);
+                ask.instead_of = None;
+                let is_fenced = !options.fence || token.is_some();
+                if !is_fenced || !is_long(until - clock::moment(), options.ttl) {
+                    // Queued by somebody who needs no token, or the answer came when the lease was nearly over. Asked
+                    // again, what is ours counts as granted.
+                    ask.mint = options.mint(TOKENS);
+                    let (left, place, at) = (Duration::ZERO, None, MasterTime(0));
+                    return Ok(Err(Held { left, place, at }));
+                }
+                Ok(Ok(self.tenure(ask.value, until, token)))
+            }
+            Answer::Held(held) => {
+                ask.instead_of = None;
+                // Without a place in the queue the master has forgotten the value.
+                ask.is_known = was_known || held.place.is_some();
+                ask.heard = Some((sent, held.at));
+                Ok(Err(held))
+            }
+        }
+    }
+
+    /// Waits to be told that the lock is ours. `None`: it is to be asked for again.
+    async fn told(&self, ask: &Ask, held: Held, rest: Duration) -> Option<Tenure> {
+        let listener = ask.listener.as_ref()?;
+        // It may have come before the answer.
+        let mut push = listener.take();
+        if push.is_none() {
+            tokio::select! {
+                () = listener.come() => {}
+                () = clock::sleep(look_again(held.left, held.place.unwrap_or(1)).min(rest)) => {}
+            }
+            push = listener.take();
+        }
+        let push = push?;
+        let (sent, at) = ask.heard?;
+        let until = granted_after(sent, at, push) + validity(CLAIM.min(self.options.ttl));
+        let enough = is_long(until - clock::moment(), self.options.ttl);
+        let fenced = !self.options.fence || push.token.is_some();
+        (enough && fenced).then(|| self.tenure(ask.value, until, push.token))
+    }
+
+    fn tenure(&self, value: LockValue, until: Moment, token: Option<FencingToken>) -> Tenure {
+        if let Some(token) = token {
+            self.options.home.proposals().saw(token.after(TOKENS));
+        }
+        Tenure::new(value, until, token, self.options.home.gates().waiters(&self.options.key))
+    }
+}
+
+/// A time that cannot be later than when the lock was handed over: the server counts how much later that was than a request
+/// of ours that was sent at a known time. Its clock may be slow or fast by a hundredth, and nothing happens later than now.
+fn granted_after(sent: Moment, at: MasterTime, push: Push) -> Moment {
+    let later = push.at.since(at);
+    (sent + (later - later / 100)).min(clock::moment())
+}
+
+/// The pauses of who is not told.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);

@@ -1,0 +1,251 @@
+//! What goes from hand to hand in a process: the lock itself, or the duty to ask for it.
+
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::gate::Wants;
+use crate::clock::{self, Moment};
+use crate::error::Result;
+use crate::key::Key;
+use crate::lock::FencingToken;
+use crate::lock::inbox::Listener;
+use crate::lock::master::{CLAIM, Freed, LockMaster, MasterTime, Mint, Owned, TOKENS};
+use crate::lock::options::validity;
+use crate::lock::renewal::Registered;
+use crate::lock::value::LockValue;
+use crate::{Keylatch, telemetry};
+
+/// How often a lock goes from hand to hand before whoever waits elsewhere has it, and for how long. (Lock cohorting:
+/// D. Dice, V. Marathe, N. Shavit, 2012.)
+const MOST_HANDS: u64 = TOKENS;
+const LONGEST_BURST: Duration = Duration::from_millis(5);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) enum Turn {
+    Ask(Ask),
+    Hold(Tenure),
+}
+
+/// A lock as this process has it from the master.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tenure {
+    pub(super) value: LockValue,
+    /// Until when it is proven to be ours.
+    pub(super) until: Moment,
+    /// The token of the next holder.
+    pub(super) token: Option<FencingToken>,
+    /// How many more holders there may be before others have their turn, and until when.
+    hands: u64,
+    burst_ends: Moment,
+}
+
+/// A lock that is asked for, and what was heard of it.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) value: LockValue,
+    /// What it is queued with.
+    pub(super) mint: Option<Mint>,
+    /// Whether the master may know the value.
+    pub(super) is_known: bool,
+    /// What we hold it under, and give up to whoever waits.
+    pub(super) instead_of: Option<LockValue>,
+    /// When a request was sent that the master answered by that time of its own clock.
+    pub(super) heard: Option<(Moment, MasterTime)>,
+    pub(super) listener: Option<Listener>,
+}
+
+impl Ask {
+    pub(super) fn new(instead_of: Option<LockValue>) -> Self {
+        let value = LockValue::new();
+        Self { value, mint: None, is_known: false, instead_of, heard: None, listener: None }
+    }
+}
+
+impl Tenure {
+    /// A lock that was just had, with as many tokens as there may be holders, and so many who wait in this process.
+    pub(super) fn new(value: LockValue, until: Moment, token: Option<FencingToken>, waiters: usize) -> Self {
+        // Whoever comes later waits for the next time: otherwise those who come back at once would have it twice.
+        let hands = MOST_HANDS.min(waiters as u64 + 1);
+        Self { value, until, token, hands, burst_ends: clock::moment() + LONGEST_BURST }
+    }
+
+    /// The next holder has it.
+    pub(super) fn taken(&mut self) -> Option<FencingToken> {
+        self.hands = self.hands.saturating_sub(1);
+        let token = self.token;
+        self.token = token.map(|token| token.after(1));
+        token
+    }
+
+    /// Whether the next one can hold it as it is.
+    fn suits(&self, wants: Wants) -> bool {
+        let now = clock::moment();
+        let fits = !wants.fence || self.token.is_some();
+        self.hands > 0 && now < self.burst_ends && fits && is_long(self.until - now, wants.ttl)
+    }
+}
+
+/// Whether so much of a lease is enough to begin with: it is extended soon.
+pub(super) fn is_long(left: Duration, ttl: Duration) -> bool {
+    left >= (validity(ttl) / 2).min(CLAIM / 2)
+}
+
+impl Turn {
+    /// Nobody has asked yet.
+    pub(super) fn fresh() -> Self {
+        Self::Ask(Ask::new(None))
+    }
+
+    /// As it can be used by somebody who wants that: what cannot be held any longer is given up to others or asked for anew.
+    pub(super) fn suited_to(self, wants: Wants) -> Self {
+        match self {
+            Self::Hold(tenure) if !tenure.suits(wants) => Self::Ask(Ask::new(Some(tenure.value))),
+            turn => turn,
+        }
+    }
+
+    fn is_clean(&self) -> bool {
+        matches!(self, Self::Ask(Ask { is_known: false, instead_of: None, .. }))
+    }
+
+    /// Tells the master that we neither want it nor hold it.
+    async fn give_up(&self, home: &Keylatch, key: &Key) -> Result<Freed> {
+        let master = home.lock_master();
+        let owned = |value| Owned { key, value };
+        match self {
+            Self::Hold(tenure) => master.release(owned(tenure.value)).await,
+            Self::Ask(ask) => {
+                let mut freed = Freed::NotHeld;
+                if ask.is_known {
+                    freed = master.leave(owned(ask.value), ask.mint).await?;
+                }
+                if let Some(value) = ask.instead_of {
+                    freed = master.release(owned(value)).await?;
+                }
+                Ok(freed)
+            }
+        }
+    }
+}
+
+/// Whoever has the turn. Dropping it gives it to the next one in this process, or tells the master in a task of its own.
+#[derive(Debug)]
+pub(super) struct Active {
+    home: Keylatch,
+    key: Key,
+    ttl: Duration,
+    epoch: u64,
+    /// Where a drop outside of the runtime can send what must still be sent.
+    runtime: Handle,
+    /// `None` once it is given away.
+    pub(super) turn: Option<Turn>,
+    registered: Option<Registered>,
+}
+
+impl Active {
+    pub(super) fn new(home: &Keylatch, key: &Key, ttl: Duration, epoch: u64, turn: Turn) -> Self {
+        Self {
+            home: home.clone(),
+            key: key.clone(),
+            ttl,
+            epoch,
+            runtime: Handle::current(),
+            turn: Some(turn),
+            registered: None,
+        }
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// What is written at the key.
+    pub(super) fn value(&self) -> LockValue {
+        match &self.turn {
+            Some(Turn::Hold(tenure)) => tenure.value,
+            Some(Turn::Ask(ask)) => ask.value,
+            None => LockValue::new(),
+        }
+    }
+
+    /// The lock was extended meanwhile.
+    pub(super) fn held_until(&mut self, deadline: Moment) {
+        if let Some(Turn::Hold(tenure)) = &mut self.turn {
+            tenure.until = tenure.until.max(deadline);
+        }
+    }
+
+    /// Counts as held until it is known to be free.
+    pub(super) fn keep_registered(&mut self, registered: Option<Registered>) {
+        self.registered = registered;
+    }
+
+    /// Gives the lock to the next one in this process, else frees it at the master.
+    pub(super) async fn release(mut self, registered: Option<Registered>) -> Result<Freed> {
+        self.registered = registered;
+        let Some(turn) = self.turn.take() else { return Ok(Freed::NotHeld) };
+        match self.home.gates().hand_on(&self.key, self.epoch, turn) {
+            Ok(()) => return Ok(Freed::HandedOver),
+            Err(turn) => self.turn = Some(turn),
+        }
+        let freed = match &self.turn {
+            Some(turn) => turn.give_up(&self.home, &self.key).await?,
+            None => Freed::NotHeld,
+        };
+        self.turn = None;
+        self.home.gates().leave(&self.key, self.epoch);
+        Ok(freed)
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let Some(turn) = self.turn.take() else { return };
+        let Err(turn) = self.home.gates().hand_on(&self.key, self.epoch, turn) else { return };
+        if turn.is_clean() {
+            return self.home.gates().leave(&self.key, self.epoch);
+        }
+        let reaper = reap(
+            Place { home: self.home.clone(), key: self.key.clone(), epoch: self.epoch },
+            turn,
+            self.ttl,
+            self.registered.take(),
+        );
+        // If the runtime has ended, the task is dropped at once: the lock expires by itself.
+        self.runtime.spawn(reaper);
+    }
+}
+
+/// Left when it is dropped, so that others can ask, also if the runtime ends.
+struct Place {
+    home: Keylatch,
+    key: Key,
+    epoch: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.home.gates().leave(&self.key, self.epoch);
+    }
+}
+
+/// Gives back what may have been taken. While the server is down it is tried again, until the lock has expired; the others of
+/// this process need not wait for that.
+async fn reap(place: Place, turn: Turn, ttl: Duration, _registered: Option<Registered>) {
+    const FIRST_PAUSE: Duration = Duration::from_millis(5);
+    const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+    let (home, key) = (place.home.clone(), place.key.clone());
+    let expires = clock::moment() + ttl;
+    let mut place = Some(place);
+    let mut pause = FIRST_PAUSE;
+    while let Err(error) = turn.give_up(&home, &key).await {
+        drop(place.take());
+        if clock::moment() + pause >= expires {
+            return telemetry::unlock_failed(&key, &error);
+        }
+        clock::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,72 @@
+//! The task that extends the locks of one runtime.
+
+use std::sync::Arc;
+
+use tokio::runtime;
+use tokio::sync::Notify;
+
+use super::table::Kept;
+use crate::instance::WeakKeylatch;
+use crate::lock::master::{Extend, LockMaster, Owned};
+use crate::{Keylatch, clock};
+
+/// Sees to the locks until there are none.
+pub(super) async fn drive(home: WeakKeylatch, runtime: runtime::Id, wake: Arc<Notify>) {
+    let mut gone = Gone { home, runtime, is_known: true };
+    loop {
+        let Some(home) = gone.home.upgrade() else { return };
+        let now = clock::moment();
+        let Some(tick) = home.renewals().tick(runtime, now) else {
+            // Another one may come in its place from now on.
+            gone.is_known = false;
+            return;
+        };
+        if !tick.due.is_empty() {
+            // Beside this one: an answer that does not come keeps nobody else from being extended, or told of the loss.
+            tokio::spawn(extend(home.clone(), tick.due));
+        }
+        drop(home);
+        tokio::select! {
+            () = clock::sleep(tick.next - now) => {}
+            () = wake.notified() => {}
+        }
+    }
+}
+
+/// Dropped with the runtime.
+struct Gone {
+    home: WeakKeylatch,
+    runtime: runtime::Id,
+    is_known: bool,
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        if let (true, Some(home)) = (self.is_known, self.home.upgrade()) {
+            home.renewals().gone(self.runtime);
+        }
+    }
+}
+
+/// Extends locks in one request.
+async fn extend(home: Keylatch, due: Vec<(usize, Kept)>) {
+    // Counted from before the first byte leaves: the server cannot have begun earlier.
+    let sent = clock::moment();
+    let requests: Vec<Extend<'_>> = due
+        .iter()
+        .map(|(_, kept)| Extend { lock: Owned { key: kept.lease.key(), value: kept.value }, ttl: kept.ttl })
+        .collect();
+    let answers = home.lock_master().extend(&requests).await;
+    for ((index, kept), answer) in due.iter().zip(answers) {
+        match answer {
+            Ok(Some(_left)) => home.renewals().extended(*index, kept, sent),
+            Ok(None) => {
+                if kept.lease.lose() {
+                    crate::telemetry::lock_lost(kept.lease.key());
+                }
+            }
+            // Unanswered or unreachable: again soon, until the deadline.
+            Err(_) => {}
+        }
+    }
+}
