@@ -18,9 +18,9 @@ fn now() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos()
 }
 
-/// Read, add one, write: exact only if nobody else does so in between.
+/// Read, add one, write: exact only if nobody else does so in between. What another has just emptied counts as nothing.
 async fn increment(file: &Path) {
-    let value: u32 = fs::read_to_string(file).unwrap().parse().unwrap();
+    let value: u32 = fs::read_to_string(file).unwrap().parse().unwrap_or_default();
     tokio::task::yield_now().await;
     fs::write(file, (value + 1).to_string()).unwrap();
 }

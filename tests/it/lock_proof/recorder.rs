@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use keylatch::{LockBuilder, LockError};
+use keylatch::{LockBuilder, LockError, ReleaseError};
 
 use crate::lock_history::{Acquired, Answer, History, Operation, What, check};
 
@@ -65,7 +65,7 @@ impl Recorder {
         // A lock that was lost meanwhile is given back at once: at any moment since it was last relied on.
         let answer = match guard.release().await {
             Ok(()) => Answer::Yes,
-            Err(LockError::Lost { .. }) => Answer::No,
+            Err(ReleaseError::NotHeld { .. }) => Answer::No,
             Err(_) => Answer::Unknown,
         };
         self.add(holder, (relied, self.now()), What::Release(answer));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keylatch::LockError;
+use keylatch::ReleaseError;
 
 use super::recorder::{Recorder, Tally};
 use crate::support::{RedisServer, builder, keylatch, length};
@@ -90,5 +90,5 @@ async fn an_evicted_lock_is_lost() {
     tokio::time::timeout(ttl, guard.lease().lost()).await.expect("the holder is told");
     let told = evicted.elapsed();
     eprintln!("evicted after {filler} entries, told after {told:?}");
-    assert!(matches!(guard.release().await, Err(LockError::Lost { .. })));
+    assert!(matches!(guard.release().await, Err(ReleaseError::NotHeld { .. })));
 }
