@@ -40,7 +40,9 @@ pub use connection::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyPart, KeyWriter, Pattern};
-pub use lock::{FencingToken, FromLockError, Lease, LockBuilder, LockError, LockGuard, ReleaseError};
+pub use lock::{
+    FencingToken, FromLockError, Lease, LockBuilder, LockError, LockGuard, MasterVote, NoVote, ReleaseError,
+};
 
 pub use instance::{AfterFailover, AlreadyInstalled, Builder, Keylatch, Leftovers, Provider, Settings};
 

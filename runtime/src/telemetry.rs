@@ -197,3 +197,26 @@ pub(crate) fn lock_lost(key: &Key) {
 pub(crate) fn unlock_failed(key: &Key, error: &Error) {
     tracing::warn!(%key, %error, "unlock failed; the lock expires by itself");
 }
+
+pub(crate) fn lock_not_given_back(key: &Key) {
+    tracing::warn!(%key, "a lock could not be given back on every master; what is left expires by itself");
+}
+
+pub(crate) fn lock_master_distrusted(server: &str) {
+    tracing::warn!(
+        server,
+        "a lock's life on this master is not what its clock and ours make it: its clock was set, or the lock was removed or \
+         evicted; it does not vote for the life of one lock"
+    );
+}
+
+pub(crate) fn lock_master_admitted(server: &str, is_a_guess: bool) {
+    if is_a_guess {
+        tracing::error!(
+            server,
+            "more lock masters have lost their counters than the others can vouch for; fencing tokens go on from the wall clock"
+        );
+    } else {
+        tracing::info!(server, "this lock master votes from now on");
+    }
+}

@@ -23,6 +23,7 @@ mod order;
 mod outage;
 mod programmatic;
 mod put;
+mod quorum;
 mod refuge;
 mod rolling;
 mod shutdown;

@@ -142,6 +142,20 @@ impl Connection {
         self.0.hub.strangers()
     }
 
+    /// Whether the only server there is was that run when it was met last: the connections that there are lead to it, and
+    /// what was answered over earlier ones was answered by it or by an earlier run.
+    pub(crate) fn is_run(&self, run_id: &str) -> bool {
+        matches!(&self.0.servers, Servers::Single(endpoint) if endpoint.place().is_run(run_id))
+    }
+
+    /// The address, for people: without secrets.
+    pub(crate) fn server_name(&self) -> String {
+        match &self.0.servers {
+            Servers::Single(endpoint) => endpoint.address().to_owned(),
+            _ => self.topology_name().to_owned(),
+        }
+    }
+
     pub(crate) fn has_replicas(&self) -> bool {
         self.0.servers.has_replicas()
     }

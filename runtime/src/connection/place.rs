@@ -109,6 +109,11 @@ impl Place {
         self.known().clone().filter(|run_id| !run_id.is_empty())
     }
 
+    /// Whether the server that was met last is that run.
+    pub(super) fn is_run(&self, run_id: &str) -> bool {
+        !run_id.is_empty() && self.known().as_deref() == Some(run_id)
+    }
+
     /// A server answered here, before anything is read from it. One that does not tell its run id counts as another one
     /// each time.
     pub(super) fn met(self: &Arc<Self>, run_id: Option<&str>, address: &str) {

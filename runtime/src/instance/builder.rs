@@ -154,8 +154,13 @@ impl Builder {
             .set(&names::SENTINEL_MASTER, |settings| settings.sentinel_master = Some(master.into()))
     }
 
-    /// Independent masters, `host:port` or URLs with their own login, an odd number, to be addressed one by one by
-    /// [`Keylatch::lock_masters`]. The locks of `#[with_lock]` and [`Keylatch::lock`] are kept where entries are.
+    /// Independent masters, `host:port` or URLs with their own login, an odd number: three or five. From then on the locks of
+    /// `#[with_lock]` and [`Keylatch::lock`] are on them, and held while a majority says so (Redlock); entries stay where they
+    /// are. Each master is also there to be addressed by itself: [`Keylatch::lock_masters`].
+    ///
+    /// What is assumed: clocks of clients and servers differ in speed by less than 1 % over a lock's `ttl`, at most a minority of
+    /// the servers' clocks is set forward, and at most a minority loses its data within a `ttl`. A resource that checks
+    /// [fencing tokens](crate::FencingToken) is safe without the first two.
     pub fn lock_urls<U: Into<String>>(self, urls: impl IntoIterator<Item = U>) -> Self {
         self.set(&names::LOCK_URLS, |settings| settings.lock_urls = texts(urls))
     }
@@ -290,6 +295,13 @@ impl Builder {
     #[cfg(feature = "test-util")]
     pub fn without_refresh_claims(mut self) -> Self {
         self.rules.claim_refreshes = false;
+        self
+    }
+
+    /// Breaks the rule that a lock master that was restarted does not vote for a while, so that a test can show it would notice.
+    #[cfg(feature = "test-util")]
+    pub fn without_rest_after_restart(mut self) -> Self {
+        self.rules.rest_after_restart = false;
         self
     }
 

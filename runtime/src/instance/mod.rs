@@ -27,7 +27,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
-use crate::lock::{AnyMaster, EmbeddedMaster, Gates, LockBuilder, Proposals, RedisMaster, Renewals};
+use crate::lock::{
+    AnyMaster, EmbeddedMaster, Gates, LockBuilder, Proposals, QuorumLocks, QuorumRules, RedisMaster, Renewals,
+};
 use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
@@ -113,6 +115,8 @@ pub(crate) struct Rules {
     pub(crate) claim_refreshes: bool,
     /// A lock is freed only for its holder.
     pub(crate) check_lock_values: bool,
+    /// A lock master that was restarted does not vote until no lock can be left that it has forgotten.
+    pub(crate) rest_after_restart: bool,
 }
 
 impl Default for Rules {
@@ -124,6 +128,7 @@ impl Default for Rules {
             keep_later: Duration::ZERO,
             claim_refreshes: true,
             check_lock_values: true,
+            rest_after_restart: true,
         }
     }
 }
@@ -190,7 +195,7 @@ impl Keylatch {
         tuning: Tuning,
     ) -> Self {
         let local = local(&store, tuning);
-        let lock_master = lock_master(&store, &namespace, tuning.rules);
+        let lock_master = lock_master(&store, &lock_masters, &namespace, tuning.rules);
         Self(Arc::new(Inner {
             space: KeySpace::new(&namespace),
             namespace,
@@ -288,7 +293,7 @@ impl Keylatch {
         self.0.store.connection().cloned()
     }
 
-    /// The independent masters of `REDIS_LOCK_URLS`, to be addressed one by one.
+    /// The independent masters of `REDIS_LOCK_URLS`, which vote on every lock of this instance; here to be addressed one by one.
     #[must_use]
     pub fn lock_masters(&self) -> &[Connection] {
         &self.0.lock_masters
@@ -471,8 +476,18 @@ fn local(store: &AnyStore, tuning: Tuning) -> Option<Arc<Local>> {
     Some(local)
 }
 
-/// Locks are where entries are. They are not sheltered: without the server they are refused.
-fn lock_master(store: &AnyStore, namespace: &Namespace, rules: Rules) -> AnyMaster {
+/// Locks are where entries are, unless they have masters of their own. They are not sheltered: without the server they are
+/// refused.
+fn lock_master(
+    store: &AnyStore,
+    masters: &[Connection],
+    namespace: &Namespace,
+    rules: Rules,
+) -> AnyMaster {
+    if !masters.is_empty() {
+        let rules = QuorumRules { rest_after_restart: rules.rest_after_restart, ..QuorumRules::default() };
+        return AnyMaster::Quorum(QuorumLocks::new(masters, namespace, rules));
+    }
     match store {
         AnyStore::Memory(_) => AnyMaster::Embedded(EmbeddedMaster::default()),
         AnyStore::Redis(redis) => {

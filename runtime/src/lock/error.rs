@@ -1,7 +1,9 @@
 //! Why a lock was not had, or not kept.
 
+use std::fmt;
 use std::time::Duration;
 
+use super::quorum::{MasterVote, NoQuorum, fmt_votes};
 use crate::error::Error;
 use crate::key::Key;
 
@@ -33,13 +35,16 @@ pub enum LockError {
         /// The lock's full key.
         key: Key,
     },
-    /// Too few of the independent masters granted it in time. The body did not run.
-    #[error("the lock `{key}` was not granted by a majority of its masters ({}); retry later", summary(.causes))]
+    /// Too few of several independent masters took part in the vote: they are down, slow, or were restarted a moment ago. The
+    /// body did not run. Votes that were given are given back in the background, or expire.
+    #[error("the lock `{key}` was not had, for lack of a quorum: {}; see to those masters", Votes(*.needed, .votes))]
     NoQuorum {
         /// The lock's full key.
         key: Key,
-        /// What each master that did not grant it said, by its place in the configuration.
-        causes: Vec<(usize, Error)>,
+        /// How many votes are a majority.
+        needed: usize,
+        /// What each master said.
+        votes: Vec<MasterVote>,
     },
     /// The server could not be asked. The body did not run. Should the lock have been taken all the same, it is given back
     /// in the background, or expires.
@@ -52,7 +57,24 @@ pub enum LockError {
     },
 }
 
+struct Votes<'a>(usize, &'a [MasterVote]);
+
+impl fmt::Display for Votes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt_votes(self.0, self.1, f)
+    }
+}
+
 impl LockError {
+    /// The lock could not be asked for.
+    pub(crate) fn unasked(key: Key, source: Error) -> Self {
+        let no_quorum = std::error::Error::source(&source).and_then(|source| source.downcast_ref::<NoQuorum>());
+        match no_quorum {
+            Some(NoQuorum { needed, votes }) => Self::NoQuorum { key, needed: *needed, votes: votes.clone() },
+            None => Self::Unknown { key, source },
+        }
+    }
+
     /// Whether the body ran, at least in part.
     #[must_use]
     pub fn body_ran(&self) -> bool {
@@ -70,12 +92,6 @@ impl LockError {
             | Self::Unknown { key, .. } => key,
         }
     }
-}
-
-fn summary(causes: &[(usize, Error)]) -> String {
-    let causes: Vec<String> =
-        causes.iter().map(|(place, cause)| format!("master {place}: {cause}")).collect();
-    causes.join("; ")
 }
 
 /// Why a release cannot say that nobody else has had the lock.

@@ -1,6 +1,6 @@
 //! Locks: leases on one master or on the embedded store that fail closed and say when they are lost.
 //!
-//! [`master`] is what grants locks, [`mutex`] the way of one of them from the request to the release, [`renewal`] what keeps
+//! [`master`] is what grants locks, [`quorum`] several of them that decide by majority, [`mutex`] the way of one of them from the request to the release, [`renewal`] what keeps
 //! it meanwhile.
 
 mod error;
@@ -9,6 +9,7 @@ mod lease;
 mod master;
 mod mutex;
 mod options;
+mod quorum;
 mod renewal;
 mod token;
 mod value;
@@ -18,6 +19,8 @@ pub use error::{FromLockError, LockError};
 pub use lease::Lease;
 pub use mutex::LockGuard;
 pub use options::LockBuilder;
+pub use quorum::{MasterVote, NoVote};
+pub(crate) use quorum::{QuorumLocks, QuorumRules};
 pub use token::FencingToken;
 
 #[cfg(feature = "test-util")]

@@ -1,8 +1,10 @@
 //! The Lua scripts, one file each, with what each promises.
 
 mod locks;
+mod quorum;
 
 pub(crate) use locks::LockScripts;
+pub(crate) use quorum::QuorumScripts;
 
 use redis::{Cmd, Script, Value};
 

@@ -1,7 +1,9 @@
 //! A `redis-server` of this test alone: on a free port, in a temporary directory, killed when dropped.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,7 @@ pub(crate) struct RedisServer {
     port: u16,
     directory: TempDir,
     arguments: Vec<String>,
+    environment: Vec<(OsString, OsString)>,
     process: Option<Child>,
 }
 
@@ -30,16 +33,27 @@ impl RedisServer {
         Self::start_on(free_port(), arguments)
     }
 
+    /// With environment variables.
+    pub(crate) fn start_in(environment: &[(&str, &Path)]) -> Self {
+        let environment =
+            environment.iter().map(|(name, value)| (OsString::from(name), value.as_os_str().to_owned()));
+        Self::start_all(free_port(), &[], environment.collect())
+    }
+
     pub(crate) fn start_on(port: u16, arguments: &[&str]) -> Self {
+        Self::start_all(port, arguments, Vec::new())
+    }
+
+    fn start_all(port: u16, arguments: &[&str], environment: Vec<(OsString, OsString)>) -> Self {
         let directory = TempDir::with_prefix("keylatch-redis").expect("a temporary directory");
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let mut server = Self { port, directory, arguments, process: None };
+        let mut server = Self { port, directory, arguments, environment, process: None };
         server.restart();
         server
     }
 
     /// The directory it runs in, where it saves its snapshot `dump.rdb`.
-    pub(crate) fn directory(&self) -> &std::path::Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
@@ -97,6 +111,7 @@ impl RedisServer {
             .arg("--dir")
             .arg(self.directory.path())
             .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -7,14 +7,36 @@ use super::{
     RedisMaster,
 };
 use crate::error::{Error, Result};
+use crate::key::Key;
+use crate::lock::quorum::QuorumLocks;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) enum AnyMaster {
     Embedded(EmbeddedMaster),
     Redis(Box<RedisMaster>),
+    /// Several that decide by majority.
+    Quorum(QuorumLocks),
     /// The configuration is bad: locks are refused with the reason.
     Unusable(Error),
+}
+
+impl AnyMaster {
+    /// Whether whoever waits for that lock is told when it is handed to him.
+    pub(crate) async fn is_listening(&self, lock: &Key) -> bool {
+        match self {
+            Self::Redis(master) => master.connection().is_listening(lock).await,
+            Self::Embedded(_) | Self::Quorum(_) | Self::Unusable(_) => false,
+        }
+    }
+
+    /// Sees to it that he is, where that is possible.
+    pub(crate) async fn listen(&self, lock: &Key) -> bool {
+        match self {
+            Self::Redis(master) => master.connection().listen(lock).await,
+            Self::Embedded(_) | Self::Quorum(_) | Self::Unusable(_) => false,
+        }
+    }
 }
 
 impl LockMaster for AnyMaster {
@@ -22,6 +44,7 @@ impl LockMaster for AnyMaster {
         match self {
             Self::Embedded(master) => master.acquire(request).await,
             Self::Redis(master) => Box::pin(master.acquire(request)).await,
+            Self::Quorum(masters) => Box::pin(masters.acquire(request)).await,
             Self::Unusable(reason) => Err(reason.clone()),
         }
     }
@@ -30,6 +53,7 @@ impl LockMaster for AnyMaster {
         match self {
             Self::Embedded(master) => master.extend(locks).await,
             Self::Redis(master) => Box::pin(master.extend(locks)).await,
+            Self::Quorum(masters) => Box::pin(masters.extend(locks)).await,
             Self::Unusable(reason) => locks.iter().map(|_| Err(reason.clone())).collect(),
         }
     }
@@ -38,6 +62,7 @@ impl LockMaster for AnyMaster {
         match self {
             Self::Embedded(master) => master.raise(lock, counter, token).await,
             Self::Redis(master) => Box::pin(master.raise(lock, counter, token)).await,
+            Self::Quorum(masters) => Box::pin(masters.raise(lock, counter, token)).await,
             Self::Unusable(reason) => Err(reason.clone()),
         }
     }
@@ -46,6 +71,7 @@ impl LockMaster for AnyMaster {
         match self {
             Self::Embedded(master) => master.release(lock).await,
             Self::Redis(master) => Box::pin(master.release(lock)).await,
+            Self::Quorum(masters) => Box::pin(masters.release(lock)).await,
             Self::Unusable(reason) => Err(reason.clone()),
         }
     }
@@ -54,6 +80,7 @@ impl LockMaster for AnyMaster {
         match self {
             Self::Embedded(master) => master.leave(lock, mint).await,
             Self::Redis(master) => Box::pin(master.leave(lock, mint)).await,
+            Self::Quorum(masters) => Box::pin(masters.leave(lock, mint)).await,
             Self::Unusable(reason) => Err(reason.clone()),
         }
     }

@@ -19,7 +19,9 @@ pub(super) async fn acquire(options: LockBuilder) -> Result<Claim, LockError> {
     let claim = match home.lock_master() {
         AnyMaster::Embedded(master) => embedded::acquire(options, master, &waiting).await?,
         // On the heap: in place it would be part of every caller's future, also on the embedded store.
-        AnyMaster::Redis(master) => Box::pin(remote::acquire(options, master, &waiting)).await?,
+        master @ (AnyMaster::Redis(_) | AnyMaster::Quorum(_)) => {
+            Box::pin(remote::acquire(options, master, &waiting)).await?
+        }
         AnyMaster::Unusable(reason) => return Err(unknown(reason.clone())),
     };
     telemetry::lock_acquired(claim.lease.key(), || clock::moment() - waiting.began);

@@ -91,7 +91,7 @@ impl Claim {
             AnyMaster::Embedded(master) => {
                 master.free(Owned { key: &self.options.key, value }, clock::moment())
             }
-            AnyMaster::Redis(_) | AnyMaster::Unusable(_) => Freed::NotHeld,
+            AnyMaster::Redis(_) | AnyMaster::Quorum(_) | AnyMaster::Unusable(_) => Freed::NotHeld,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::turn::{Active, Ask, Tenure, Turn, is_long};
 use crate::clock::{self, Moment};
 use crate::lock::inbox::{Listener, Push};
 use crate::lock::master::{
-    Acquire, Answer, CLAIM, Held, LockMaster, MasterTime, Owned, Queue, RedisMaster, TOKENS,
+    Acquire, Answer, AnyMaster, CLAIM, Held, LockMaster, MasterTime, Owned, Queue, TOKENS,
 };
 use crate::lock::options::{LockBuilder, validity};
 use crate::lock::value::LockValue;
@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) async fn acquire(
     options: LockBuilder,
-    master: &RedisMaster,
+    master: &AnyMaster,
     waiting: &Waiting,
 ) -> Result<Claim, LockError> {
     let wants = Wants { ttl: options.ttl, fence: options.fence };
@@ -94,7 +94,7 @@ impl Drop for Behind<'_> {
 /// The way of one who asks.
 struct Asking<'a> {
     options: &'a LockBuilder,
-    master: &'a RedisMaster,
+    master: &'a AnyMaster,
     waiting: &'a Waiting,
 }
 
@@ -102,20 +102,27 @@ impl Asking<'_> {
     /// Until the lock is ours; the turn then is to hold it.
     async fn ask(&self, active: &mut Active) -> Result<(), LockError> {
         let options = self.options;
-        let mut listens = !self.waiting.is_try() && self.master.connection().is_listening(&options.key).await;
+        let mut listens = !self.waiting.is_try() && self.master.is_listening(&options.key).await;
         let mut pause = FIRST_PAUSE;
         loop {
             let Some(Turn::Ask(ask)) = &mut active.turn else { return Ok(()) };
-            let held = match self.request(ask, listens).await? {
-                Ok(tenure) => {
+            let held = match self.request(ask, listens).await {
+                Ok(Ok(tenure)) => {
                     active.turn = Some(Turn::Hold(tenure));
                     return Ok(());
                 }
-                Err(held) => held,
+                Ok(Err(held)) => held,
+                // Masters come back: they are asked again while there is time.
+                Err(error @ LockError::NoQuorum { .. }) => {
+                    let Ok(rest) = self.waiting.left(options) else { return Err(error) };
+                    clock::sleep(NO_QUORUM_PAUSE.min(rest)).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             let rest = self.waiting.left(options)?;
             if !listens {
-                let listen = self.master.connection().listen(&options.key);
+                let listen = self.master.listen(&options.key);
                 listens = clock::within(rest, listen).await.unwrap_or(false);
                 if !listens {
                     // Nobody will tell: it is asked again, soon at first.
@@ -157,8 +164,8 @@ impl Asking<'_> {
         // Counted from before the first byte leaves: the server cannot have begun earlier.
         let sent = clock::moment();
         ask.is_known = true;
-        let unknown = |source| LockError::Unknown { key: options.key.clone(), source };
-        match self.master.acquire(&request).await.map_err(unknown)? {
+        let unasked = |source| LockError::unasked(options.key.clone(), source);
+        match self.master.acquire(&request).await.map_err(unasked)? {
             Answer::Granted { token } => {
                 let until = sent + validity(options.ttl);
                 ask.instead_of = None;
@@ -220,3 +227,5 @@ fn granted_after(sent: Moment, at: MasterTime, push: Push) -> Moment {
 /// The pauses of who is not told.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+/// The pause before masters are asked again of which too few took part.
+const NO_QUORUM_PAUSE: Duration = Duration::from_millis(50);

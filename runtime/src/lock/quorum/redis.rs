@@ -1,0 +1,182 @@
+//! A Redis server as one of several lock masters: one script a request.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+
+use super::master::{Acquired, Ask, Extended, Ledger, Look, Master, Owned, RunId, Token};
+use crate::connection::{Connection, Repeat};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{Key, Namespace, counter_of};
+use crate::script::QuorumScripts;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct RedisNode {
+    connection: Connection,
+    name: String,
+    ledger: Key,
+    scripts: Arc<QuorumScripts>,
+}
+
+/// How long the counter of a lock outlives its last use. The ledger remembers what it may have counted to.
+const COUNTER_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl RedisNode {
+    /// One node for each connection.
+    pub(crate) fn all(connections: &[Connection], namespace: &Namespace) -> Vec<Self> {
+        let scripts = Arc::new(QuorumScripts::new());
+        let ledger = Key([namespace.as_str().as_bytes(), b"#ledger"].concat().into());
+        let node = |connection: &Connection| Self {
+            connection: connection.clone(),
+            name: connection.server_name(),
+            ledger: ledger.clone(),
+            scripts: Arc::clone(&scripts),
+        };
+        connections.iter().map(node).collect()
+    }
+}
+
+impl Master for RedisNode {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_run(&self, run: &RunId) -> bool {
+        self.connection.is_run(run)
+    }
+
+    async fn acquire(&self, ask: &Ask, proposal: Token) -> Result<Acquired> {
+        let (ttl, proposal) = (millis(ask.ttl), decimal(proposal));
+        let (tokens, life) = (decimal(ask.tokens), millis(COUNTER_LIFE));
+        let keys = [&ask.key, &self.ledger, &counter_of(&ask.key)];
+        let args = [
+            &ask.value.bytes()[..],
+            ttl.as_bytes(),
+            proposal.as_bytes(),
+            tokens.as_bytes(),
+            life.as_bytes(),
+        ];
+        let script = &self.scripts.acquire;
+        // Not repeated: a refusal must mean that nothing of ours is on its way any more.
+        let answer = script.run(&self.connection, "lock", Repeat::Never, &keys, &args).await?;
+        match parts(&answer) {
+            [Value::Int(1), Value::Int(counter), run] => match text(run) {
+                Some(admitted) => Ok(Acquired::Granted { counter: unsigned(*counter), admitted }),
+                None => Err(senseless("lock")),
+            },
+            [Value::Int(0), Value::Int(left)] => {
+                Ok(Acquired::Held { left: Duration::from_millis(unsigned(*left)) })
+            }
+            [Value::Int(-1)] => Ok(Acquired::Unlisted),
+            _ => Err(senseless("lock")),
+        }
+    }
+
+    async fn extend(&self, ask: &Ask, token: Token) -> Result<Extended> {
+        let (ttl, token, life) = (millis(ask.ttl), decimal(token), millis(COUNTER_LIFE));
+        let keys = [&ask.key, &self.ledger, &counter_of(&ask.key)];
+        let args = [&ask.value.bytes()[..], ttl.as_bytes(), token.as_bytes(), life.as_bytes()];
+        let script = &self.scripts.extend;
+        let answer = script.run(&self.connection, "extend", Repeat::Never, &keys, &args).await?;
+        match parts(&answer) {
+            [Value::Int(1), Value::Int(left)] => {
+                Ok(Extended::Kept { left: Duration::from_millis(unsigned(*left)) })
+            }
+            [Value::Int(2)] => Ok(Extended::Repaired),
+            [Value::Int(0)] => Ok(Extended::Held),
+            _ => Err(senseless("extend")),
+        }
+    }
+
+    async fn raise(&self, ask: &Ask, token: Token) -> Result<Owned> {
+        let (token, life) = (decimal(token), millis(COUNTER_LIFE));
+        let keys = [&ask.key, &self.ledger, &counter_of(&ask.key)];
+        let args = [&ask.value.bytes()[..], token.as_bytes(), life.as_bytes()];
+        let script = &self.scripts.raise;
+        owned("raise", &script.run(&self.connection, "raise", Repeat::Safe, &keys, &args).await?)
+    }
+
+    async fn release(&self, ask: &Ask) -> Result<Owned> {
+        let script = &self.scripts.release;
+        let args = [&ask.value.bytes()[..]];
+        owned("unlock", &script.run(&self.connection, "unlock", Repeat::Safe, &[&ask.key], &args).await?)
+    }
+
+    async fn look(&self) -> Result<Look> {
+        let script = &self.scripts.look;
+        let answer =
+            script.run(&self.connection, "read the ledger", Repeat::Safe, &[&self.ledger], &[]).await?;
+        read_look(parts(&answer)).ok_or_else(|| {
+            senseless("read the ledger").remedy("lock masters must tell their run id: allow `INFO` and scripts")
+        })
+    }
+
+    async fn admit(&self, ledger: &Ledger, over: Option<&RunId>) -> Result<Owned> {
+        let (high, longest) = (decimal(ledger.high), millis(ledger.longest));
+        let over = over.map_or(&b""[..], |run| run.as_bytes());
+        let args = [ledger.run.as_bytes(), over, high.as_bytes(), longest.as_bytes()];
+        let script = &self.scripts.admit;
+        let keys = [&self.ledger];
+        owned("admit", &script.run(&self.connection, "write the ledger", Repeat::Never, &keys, &args).await?)
+    }
+}
+
+fn read_look(parts: &[Value]) -> Option<Look> {
+    let [run, uptime, ledger @ ..] = parts else { return None };
+    let number = |value: &Value| text(value)?.parse::<u64>().ok();
+    // Seconds that have begun: what is told may be one more than has passed.
+    let uptime = Duration::from_secs(number(uptime)?.saturating_sub(1));
+    let ledger = match ledger {
+        [Value::Nil, ..] | [] => None,
+        [run, high, longest] => Some(Ledger {
+            run: text(run)?,
+            high: number(high)?,
+            longest: Duration::from_millis(number(longest)?),
+        }),
+        _ => return None,
+    };
+    Some(Look { run: text(run)?, uptime, ledger })
+}
+
+fn owned(operation: &'static str, answer: &Value) -> Result<Owned> {
+    match answer {
+        Value::Int(1) => Ok(Owned::Done),
+        Value::Int(0) => Ok(Owned::NotOurs),
+        _ => Err(senseless(operation)),
+    }
+}
+
+fn parts(answer: &Value) -> &[Value] {
+    match answer {
+        Value::Array(parts) => parts,
+        _ => &[],
+    }
+}
+
+fn text(value: &Value) -> Option<Arc<str>> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok().map(Arc::from),
+        Value::SimpleString(text) => Some(Arc::from(text.as_str())),
+        _ => None,
+    }
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+fn senseless(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Protocol, operation)
+}
+
+fn decimal(number: impl fmt::Display) -> String {
+    number.to_string()
+}
+
+/// Redis refuses a life of 0 ms.
+fn millis(life: Duration) -> String {
+    decimal(u64::try_from(life.as_millis()).unwrap_or(u64::MAX / 2).clamp(1, u64::MAX / 4))
+}

@@ -1,0 +1,114 @@
+//! The locks of an instance are on its lock masters, by every way to a lock.
+
+use std::time::Duration;
+
+use keylatch::{Keylatch, LockError, with_lock};
+
+use super::{History, Masters, lock};
+use crate::support::{RedisServer, child, until};
+
+const TTL: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locks_are_on_all_masters_and_entries_where_they_were() {
+    let store = RedisServer::start();
+    let masters = Masters::start(3);
+    let cache = masters.builder().redis_url(store.url()).build().unwrap();
+    let guard = lock(&cache, "stock", TTL).acquire().await.unwrap();
+    until("it is not held on all", || masters.holding("stock") == 3).await;
+    let refused = lock(&cache, "stock", TTL).wait(Duration::ZERO).acquire().await;
+    assert!(matches!(refused, Err(LockError::Busy { .. })), "{refused:?}");
+    guard.release().await.unwrap();
+    until("it is still held", || masters.holding("stock") == 0).await;
+    let squared = cache.entry("square").ttl(TTL).get_or_load(async || 144).await;
+    assert_eq!((squared, store.command("EXISTS test:square")), (144, Some(":1".to_owned())));
+    assert_eq!(store.command("EXISTS test#lock:stock"), Some(":0".to_owned()));
+}
+
+struct Shop(Keylatch);
+
+impl Shop {
+    #[with_lock(key = "shop:{name}", ttl = "5s", wait = "0s", using = self.0)]
+    async fn sell(&self, name: &str, masters: &Masters) -> Result<usize, LockError> {
+        until("it is not held on all", || masters.holding("shop:apple") == 3).await;
+        Ok(masters.holding(&format!("shop:{name}")))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_attribute_locks_on_the_masters() {
+    let masters = Masters::start(3);
+    let shop = Shop(masters.keylatch());
+    assert_eq!(shop.sell("apple", &masters).await.unwrap(), 3);
+    until("it is still held", || masters.holding("shop:apple") == 0).await;
+}
+
+#[tokio::test]
+async fn child_takes_a_lock_by_the_environment() {
+    let Some(_) = child::argument("child_takes_a_lock_by_the_environment") else { return };
+    let cache = Keylatch::from_env().expect("good variables");
+    std::mem::forget(cache.lock("by-environment").ttl(TTL).acquire().await.expect("a quorum"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_variable_is_all_that_is_needed() {
+    let masters = Masters::start(3);
+    let urls: Vec<String> = masters.servers.iter().map(RedisServer::url).collect();
+    let path = "quorum::held::child_takes_a_lock_by_the_environment";
+    let environment = [("REDIS_LOCK_URLS", &*urls.join(",")), ("REDIS_KEY_PREFIX", "test")];
+    let mut child = child::start_with(path, "", &environment);
+    assert!(child.wait().unwrap().success());
+    assert!(masters.holding("by-environment") >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_exclude_each_other_and_tokens_grow() {
+    let masters = Masters::start(3);
+    let history = History::default();
+    let mut tasks = Vec::new();
+    for _ in 0..6 {
+        let (cache, history) = (masters.keylatch(), history.clone());
+        tasks.push(tokio::spawn(async move {
+            for _ in 0..25 {
+                let had = lock(&cache, "counter", TTL).wait(Duration::from_secs(60));
+                had.run(async |lease| history.visit(lease, Duration::from_millis(1)).await).await.unwrap();
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!((history.visits().len(), history.overlaps(), history.regressions()), (150, 0, 0));
+    until("something is left", || masters.holding("counter") == 0).await;
+}
+
+/// Whether the history would show it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_holders_would_be_seen() {
+    let masters = Masters::start(3);
+    let (cache, history) = (masters.keylatch(), History::default());
+    let hold = async || {
+        let had = lock(&cache, "counter", TTL);
+        had.run(async |lease| history.visit(lease, Duration::from_millis(600)).await).await.unwrap();
+    };
+    let vandal = async {
+        until("nobody is inside", || history.visits().len() == 1).await;
+        for server in &masters.servers {
+            server.command("DEL test#lock:counter");
+        }
+    };
+    tokio::join!(hold(), hold(), vandal);
+    assert_eq!(history.overlaps(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acquisition_that_is_dropped_leaves_nothing() {
+    let masters = Masters::start(3);
+    let cache = masters.keylatch();
+    lock(&cache, "warm", TTL).acquire().await.unwrap().release().await.unwrap();
+    for micros in (0..2_000).step_by(40) {
+        let asked = lock(&cache, "dropped", TTL).wait(Duration::ZERO).acquire();
+        drop(tokio::time::timeout(Duration::from_micros(micros), asked).await);
+    }
+    until("something is left", || masters.holding("dropped") == 0).await;
+}
