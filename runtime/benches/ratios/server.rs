@@ -36,11 +36,11 @@ impl Server {
     }
 
     /// How many commands it has carried out, those of scripts included, but for its own administration.
-    pub(crate) async fn calls(&self) -> u64 {
+    pub(crate) async fn calls(&self) -> f64 {
         let info = self.info("commandstats").await;
         let calls = info.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="));
         let ours = calls.filter(|(name, _)| !["info", "config", "client", "hello", "ping"].iter().any(|admin| name.starts_with(admin)));
-        ours.filter_map(|(_, rest)| rest.split(',').next()?.parse::<u64>().ok()).sum()
+        ours.filter_map(|(_, rest)| rest.split(',').next()?.parse::<f64>().ok()).sum()
     }
 
     pub(crate) async fn calls_of(&self, command: &str) -> u64 {

@@ -28,7 +28,7 @@ async fn compare(server: &Server, name: &str, work: Work, processes: usize) {
         list.push(crowd(&server.url, Queue::TokenList, work, processes, length).await);
         server.reset_statistics().await;
         let waits = crowd(&server.url, Queue::Keylatch, work, processes, length).await;
-        commands.push(server.calls().await as f64 / waits.grants() as f64);
+        commands.push(server.calls().await / waits.grants());
         ours.push(waits);
     }
     let ratios = list.iter().zip(&ours).map(|(list, ours)| ours.a_second() / list.a_second());

@@ -1,6 +1,7 @@
 //! Locks: alone, with a token, over five masters, in a queue, kept by the thousand.
 
 mod contended;
+mod quorum;
 
 mod queue;
 mod renewal;
@@ -13,6 +14,7 @@ use crate::server::Server;
 
 pub(crate) async fn run(server: &Server, bare: &Bare, ours: &Ours, embedded: &Ours) {
     uncontended::run(bare, ours, embedded).await;
+    quorum::run().await;
 
     contended::run().await;
     renewal::run(server).await;

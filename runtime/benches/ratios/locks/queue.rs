@@ -47,12 +47,12 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    pub(super) fn grants(&self) -> usize {
-        self.micros.len()
+    pub(super) fn grants(&self) -> f64 {
+        f64::from(u32::try_from(self.micros.len()).expect("few grants"))
     }
 
     pub(super) fn a_second(&self) -> f64 {
-        self.micros.len() as f64 / self.seconds
+        self.grants() / self.seconds
     }
 
     /// The longest wait over the median.
@@ -124,8 +124,10 @@ pub(crate) fn child() -> bool {
         tokio::time::sleep(start.saturating_sub(now())).await;
         tasks(url, queue, work, count.parse().expect("a count"), length).await
     });
-    let text: String = micros.iter().map(|micros| format!("{micros}\n")).collect();
-    std::io::stdout().write_all(text.as_bytes()).expect("the parent reads");
+    let mut output = std::io::stdout().lock();
+    for wait in micros {
+        writeln!(output, "{wait}").expect("the parent reads");
+    }
     true
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn run(server: &Server) {
     server.reset_statistics().await;
     let (began, processor) = (Instant::now(), processor_time());
     tokio::time::sleep(length).await;
-    let used = (processor_time() - processor).as_secs_f64() / began.elapsed().as_secs_f64();
+    let used = processor_time().saturating_sub(processor).as_secs_f64() / began.elapsed().as_secs_f64();
     let (extensions, reads) = (server.calls_of("evalsha").await, server.reads().await);
     let lost = guards.iter().flatten().filter(|guard| guard.lease().check().is_err()).count();
     println!(
