@@ -11,10 +11,12 @@
 mod contest;
 mod contestants;
 mod locks;
+mod quorum;
 mod server;
 
 use contest::{Contest, Unit};
 use contestants::{Bare, ByHand, Ours};
+use quorum::Masters;
 use server::Server;
 
 fn main() {
@@ -59,6 +61,22 @@ async fn run() {
             .await;
     }
     let alone = Contest { tasks: 1, unit: Unit::Latency };
+    let masters = Masters::start(5).await;
+    alone
+        .run(
+            "lock and release on 5 masters | `SET NX PX`, compare-and-delete on all at once",
+            |_| masters.bare(),
+            |_| masters.lock(false),
+        )
+        .await;
+    alone
+        .run(
+            "lock and release on 5 masters, with fencing | `SET NX PX`, compare-and-delete on all at once",
+            |_| masters.bare(),
+            |_| masters.lock(true),
+        )
+        .await;
+    drop(masters);
     let by_hand = ByHand::new();
     alone.run("hit in memory | `quick_cache` by a borrowed key", |i| by_hand.get(i), |i| ours.near(i)).await;
     alone

@@ -478,12 +478,7 @@ fn local(store: &AnyStore, tuning: Tuning) -> Option<Arc<Local>> {
 
 /// Locks are where entries are, unless they have masters of their own. They are not sheltered: without the server they are
 /// refused.
-fn lock_master(
-    store: &AnyStore,
-    masters: &[Connection],
-    namespace: &Namespace,
-    rules: Rules,
-) -> AnyMaster {
+fn lock_master(store: &AnyStore, masters: &[Connection], namespace: &Namespace, rules: Rules) -> AnyMaster {
     if !masters.is_empty() {
         let rules = QuorumRules { rest_after_restart: rules.rest_after_restart, ..QuorumRules::default() };
         return AnyMaster::Quorum(QuorumLocks::new(masters, namespace, rules));

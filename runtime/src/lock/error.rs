@@ -68,7 +68,8 @@ impl fmt::Display for Votes<'_> {
 impl LockError {
     /// The lock could not be asked for.
     pub(crate) fn unasked(key: Key, source: Error) -> Self {
-        let no_quorum = std::error::Error::source(&source).and_then(|source| source.downcast_ref::<NoQuorum>());
+        let no_quorum =
+            std::error::Error::source(&source).and_then(|source| source.downcast_ref::<NoQuorum>());
         match no_quorum {
             Some(NoQuorum { needed, votes }) => Self::NoQuorum { key, needed: *needed, votes: votes.clone() },
             None => Self::Unknown { key, source },

@@ -10,8 +10,8 @@ use keylatch::LockError;
 use tempfile::TempDir;
 
 use super::{History, Masters, lock, over};
-use crate::support::{Proxy, RedisServer, until};
 use crate::support::proxy::Mode;
+use crate::support::{Proxy, RedisServer, until};
 
 const TTL: Duration = Duration::from_secs(2);
 

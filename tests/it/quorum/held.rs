@@ -86,8 +86,9 @@ async fn many_exclude_each_other_and_tokens_grow() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_holders_would_be_seen() {
     let masters = Masters::start(3);
-    let (cache, history) = (masters.keylatch(), History::default());
+    let history = History::default();
     let hold = async || {
+        let cache = masters.keylatch();
         let had = lock(&cache, "counter", TTL);
         had.run(async |lease| history.visit(lease, Duration::from_millis(600)).await).await.unwrap();
     };

@@ -116,9 +116,14 @@ impl History {
     /// How often a token was not above that of a lock that had been let go before.
     fn regressions(&self) -> usize {
         let visits = self.visits();
-        let pairs = visits.iter().enumerate().flat_map(|(index, one)| {
-            visits[index + 1..].iter().map(move |other| (one, other))
-        });
-        pairs.filter(|(one, other)| one.to <= other.from && one.token >= other.token || one.token == other.token).count()
+        let pairs = visits
+            .iter()
+            .enumerate()
+            .flat_map(|(index, one)| visits[index + 1..].iter().map(move |other| (one, other)));
+        pairs
+            .filter(|(one, other)| {
+                one.to <= other.from && one.token >= other.token || one.token == other.token
+            })
+            .count()
     }
 }

@@ -35,8 +35,8 @@ async fn one_that_has_forgotten_does_not_vote_for_the_life_of_a_lock() {
                 break;
             }
             Err(LockError::NoQuorum { votes, .. }) => {
-                let resting = votes.iter().filter(|vote| !matches!(vote.vote, Ok(()) | Err(NoVote::Held)));
-                assert!(resting.count() == 1, "{votes:?}");
+                let rests = !matches!(votes[1].vote, Ok(()) | Err(NoVote::Held));
+                assert!(rests, "{votes:?}");
             }
             Err(LockError::Busy { .. }) => {}
             Err(error) => panic!("{error}"),
@@ -93,7 +93,12 @@ async fn bare_majorities(count: usize, lasting: Duration, change: fn(Builder) ->
         task.await.unwrap();
     }
     let visits = history.visits();
-    println!("{} visits, {} overlaps, {} regressions", visits.len(), history.overlaps(), history.regressions());
+    println!(
+        "{} visits, {} overlaps, {} regressions",
+        visits.len(),
+        history.overlaps(),
+        history.regressions()
+    );
     until("something is left", || masters.holding("bare") == 0).await;
     history
 }
@@ -114,8 +119,7 @@ async fn bare_majorities_of_three_do_not_share_a_lock() {
 async fn without_the_rest_they_would() {
     let mut seconds = 0;
     loop {
-        let history =
-            bare_majorities(3, Duration::from_secs(12), Builder::without_rest_after_restart).await;
+        let history = bare_majorities(3, Duration::from_secs(12), Builder::without_rest_after_restart).await;
         if history.overlaps() > 0 {
             return;
         }

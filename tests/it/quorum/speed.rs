@@ -30,9 +30,13 @@ impl Line {
         let delay = Arc::clone(&line.delay);
         std::thread::spawn(move || {
             for client in listener.incoming() {
-                let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", server))) else { return };
+                let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", server))) else {
+                    return;
+                };
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
-                let (Ok(from_client), Ok(from_server)) = (client.try_clone(), server.try_clone()) else { return };
+                let (Ok(from_client), Ok(from_server)) = (client.try_clone(), server.try_clone()) else {
+                    return;
+                };
                 one_way(from_client, server, Arc::clone(&delay));
                 one_way(from_server, client, Arc::clone(&delay));
             }
@@ -81,8 +85,9 @@ async fn over_a_millisecond(count: usize) {
     let masters = Masters::start(count);
     let half = Duration::from_micros(500);
     let lines: Vec<Line> = masters.servers.iter().map(|server| Line::to(server.port(), half)).collect();
-    let cache =
-        over(lines.iter().map(|line| format!("redis://127.0.0.1:{}", line.port))).build().expect("good settings");
+    let cache = over(lines.iter().map(|line| format!("redis://127.0.0.1:{}", line.port)))
+        .build()
+        .expect("good settings");
     let median = async |rounds| {
         let mut took = Vec::new();
         for _ in 0..rounds {
@@ -97,7 +102,11 @@ async fn over_a_millisecond(count: usize) {
     median(50).await;
     marked(&format!("{count} masters 1 ms away, p50"), median(300).await, Duration::from_micros(1_250));
     lines[0].set(Duration::from_millis(50));
-    marked(&format!("{count} masters, one 100 ms away, p50"), median(300).await, Duration::from_micros(1_400));
+    marked(
+        &format!("{count} masters, one 100 ms away, p50"),
+        median(300).await,
+        Duration::from_micros(1_400),
+    );
     lines[0].set(half);
     tokio::time::sleep(Duration::from_millis(200)).await;
     median(50).await;

@@ -2,11 +2,13 @@
 //! answer garbage, or fall silent.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 /// What happens to bytes, on connections that there are and on new ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,7 @@ pub(crate) struct Proxy {
     mode: watch::Sender<Mode>,
     silenced: watch::Sender<u32>,
     cut: watch::Sender<u32>,
+    haunted: watch::Sender<Option<Duration>>,
 }
 
 /// What one connection watches.
@@ -40,6 +43,7 @@ struct Watching {
     mode: watch::Receiver<Mode>,
     silenced: watch::Receiver<u32>,
     cut: watch::Receiver<u32>,
+    haunted: watch::Receiver<Option<Duration>>,
 }
 
 impl Proxy {
@@ -47,9 +51,13 @@ impl Proxy {
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound port");
-        let (mode, silenced, cut) =
-            (watch::Sender::new(Mode::Pass), watch::Sender::new(0), watch::Sender::new(0));
-        let proxy = Self { address, mode, silenced, cut };
+        let proxy = Self {
+            address,
+            mode: watch::Sender::new(Mode::Pass),
+            silenced: watch::Sender::new(0),
+            cut: watch::Sender::new(0),
+            haunted: watch::Sender::new(None),
+        };
         let watching = proxy.watching();
         tokio::spawn(async move {
             loop {
@@ -66,6 +74,7 @@ impl Proxy {
             mode: self.mode.subscribe(),
             silenced: self.silenced.subscribe(),
             cut: self.cut.subscribe(),
+            haunted: self.haunted.subscribe(),
         }
     }
 
@@ -87,6 +96,11 @@ impl Proxy {
         self.silenced.send_modify(|times| *times += 1);
     }
 
+    /// What clients send from now on reaches the server that much later, also when its connection has ended by then.
+    pub(crate) fn haunt(&self, delay: Option<Duration>) {
+        self.haunted.send_replace(delay);
+    }
+
     /// Resets the connections that there are. New ones work.
     pub(crate) fn cut(&self) {
         self.cut.send_modify(|times| *times += 1);
@@ -104,7 +118,8 @@ async fn forward(client: TcpStream, port: u16, mut watching: Watching) {
     // Otherwise small answers would wait for acknowledgements, which is not what is tested.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
+    let (mut from_server, to_server) = server.into_split();
+    let mut to_server = ToServer { half: Arc::new(Mutex::new(to_server)), haunted: watching.haunted.clone() };
     let (requests, answers) = (watching.mode.clone(), watching.mode.clone());
     let silenced = async {
         let _ = watching.silenced.changed().await;
@@ -135,6 +150,36 @@ async fn refused(mut mode: watch::Receiver<Mode>) {
     let _ = mode.wait_for(|mode| *mode == Mode::Refuse).await;
 }
 
+/// The way to the server, which outlives its connection as long as something is to be delivered.
+struct ToServer {
+    half: Arc<Mutex<OwnedWriteHalf>>,
+    haunted: watch::Receiver<Option<Duration>>,
+}
+
+/// Where bytes go.
+trait Sink {
+    async fn send(&mut self, bytes: Vec<u8>) -> std::io::Result<()>;
+}
+
+impl Sink for ToServer {
+    async fn send(&mut self, bytes: Vec<u8>) -> std::io::Result<()> {
+        let delay = *self.haunted.borrow();
+        let Some(delay) = delay else { return self.half.lock().await.write_all(&bytes).await };
+        let half = Arc::clone(&self.half);
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            half.lock().await.write_all(&bytes).await
+        });
+        Ok(())
+    }
+}
+
+impl Sink for OwnedWriteHalf {
+    async fn send(&mut self, bytes: Vec<u8>) -> std::io::Result<()> {
+        self.write_all(&bytes).await
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
     Requests,
@@ -144,7 +189,7 @@ enum Direction {
 /// Moves bytes one way until either end closes.
 async fn pump(
     from: &mut (impl AsyncReadExt + Unpin),
-    to: &mut (impl AsyncWriteExt + Unpin),
+    to: &mut impl Sink,
     mode: watch::Receiver<Mode>,
     direction: Direction,
 ) {
@@ -178,7 +223,7 @@ async fn pump(
                 (Mode::Garbage, Direction::Answers) => b"@@ this is not Redis @@\r\n".repeat(4),
                 _ => bytes,
             };
-            if to.write_all(&bytes).await.is_err() {
+            if to.send(bytes).await.is_err() {
                 return;
             }
         }

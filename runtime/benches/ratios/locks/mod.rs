@@ -1,7 +1,6 @@
-//! Locks: alone, with a token, over five masters, in a queue, kept by the thousand.
+//! Locks: alone, with a token, in a queue, kept by the thousand.
 
 mod contended;
-mod quorum;
 
 mod queue;
 mod renewal;
@@ -14,7 +13,6 @@ use crate::server::Server;
 
 pub(crate) async fn run(server: &Server, bare: &Bare, ours: &Ours, embedded: &Ours) {
     uncontended::run(bare, ours, embedded).await;
-    quorum::run().await;
 
     contended::run().await;
     renewal::run(server).await;

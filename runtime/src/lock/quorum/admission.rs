@@ -167,7 +167,8 @@ impl Memory {
         };
         // One that has lost its ledger may have been emptied long after its start: then its age says nothing.
         let age = if look.ledger.is_some() { look.uptime } else { Duration::ZERO };
-        self.is_impatient || asked.saturating_duration_since(since).max(age) >= self.longest + drift(self.longest)
+        self.is_impatient
+            || asked.saturating_duration_since(since).max(age) >= self.longest + drift(self.longest)
     }
 }
 

@@ -31,7 +31,7 @@ mod tests {
 
     fn refusal(votes: &[Result<(), NoVote>]) -> Refusal {
         let vote = |vote: &Result<(), NoVote>| MasterVote { server: String::new(), vote: vote.clone() };
-        Refusal { votes: votes.iter().map(vote).collect(), needed: 2, left: None }
+        Refusal { votes: votes.iter().map(vote).collect(), needed: 2, left: None, open: 0 }
     }
 
     #[test]

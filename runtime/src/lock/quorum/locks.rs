@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use super::admission::Admission;
 use super::ballot::{Ballot, Freed as Outcome, Prolonged};
 use super::contention;
 use super::master::{Ask, Master};
-use super::admission::Admission;
 use super::redis::RedisNode;
 use super::votes::{NoQuorum, Refusal};
 use super::{Quorum, QuorumRules};
@@ -155,7 +155,11 @@ impl<M: Master> LockMaster for QuorumLocks<M> {
             Ok(won) => won,
             Err(refusal) if refusal.is_contended() => {
                 let left = refusal.left.unwrap_or(request.ttl);
-                return Ok(Answer::Held(Held { left, place: None, at: MasterTime(clock::moment().micros()) }));
+                return Ok(Answer::Held(Held {
+                    left,
+                    place: None,
+                    at: MasterTime(clock::moment().micros()),
+                }));
             }
             Err(refusal) => return Err(no_quorum(refusal)),
         };
@@ -200,5 +204,6 @@ impl<M: Master> LockMaster for QuorumLocks<M> {
 }
 
 fn no_quorum(refusal: Refusal) -> Error {
-    Error::new(ErrorKind::Unavailable, "lock").because(NoQuorum { needed: refusal.needed, votes: refusal.votes })
+    Error::new(ErrorKind::Unavailable, "lock")
+        .because(NoQuorum { needed: refusal.needed, votes: refusal.votes })
 }

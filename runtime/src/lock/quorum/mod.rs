@@ -26,8 +26,8 @@ use master::Master;
 use node::Node;
 
 pub(crate) use locks::QuorumLocks;
-pub(crate) use votes::{NoQuorum, fmt_votes};
 pub use votes::{MasterVote, NoVote};
+pub(crate) use votes::{NoQuorum, fmt_votes};
 
 /// The masters of one namespace.
 #[derive(Debug)]
@@ -78,10 +78,7 @@ impl Default for QuorumRules {
 }
 
 impl<M: Master> Quorum<M> {
-    pub(crate) fn new(
-        masters: impl IntoIterator<Item = M>,
-        rules: QuorumRules,
-    ) -> Arc<Self> {
+    pub(crate) fn new(masters: impl IntoIterator<Item = M>, rules: QuorumRules) -> Arc<Self> {
         Arc::new(Self {
             nodes: masters.into_iter().map(|master| Arc::new(Node::new(master))).collect(),
             memory: tokio::sync::Mutex::new(admission::Memory::new(!rules.rest_after_restart)),

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::limit::RoundTrip;
 use super::QuorumRules;
+use super::limit::RoundTrip;
 use super::master::{Master, RunId};
 use super::validity::Between;
 use super::votes::NoVote;

@@ -52,13 +52,8 @@ impl Master for RedisNode {
         let (ttl, proposal) = (millis(ask.ttl), decimal(proposal));
         let (tokens, life) = (decimal(ask.tokens), millis(COUNTER_LIFE));
         let keys = [&ask.key, &self.ledger, &counter_of(&ask.key)];
-        let args = [
-            &ask.value.bytes()[..],
-            ttl.as_bytes(),
-            proposal.as_bytes(),
-            tokens.as_bytes(),
-            life.as_bytes(),
-        ];
+        let args =
+            [&ask.value.bytes()[..], ttl.as_bytes(), proposal.as_bytes(), tokens.as_bytes(), life.as_bytes()];
         let script = &self.scripts.acquire;
         // Not repeated: a refusal must mean that nothing of ours is on its way any more.
         let answer = script.run(&self.connection, "lock", Repeat::Never, &keys, &args).await?;
@@ -110,7 +105,8 @@ impl Master for RedisNode {
         let answer =
             script.run(&self.connection, "read the ledger", Repeat::Safe, &[&self.ledger], &[]).await?;
         read_look(parts(&answer)).ok_or_else(|| {
-            senseless("read the ledger").remedy("lock masters must tell their run id: allow `INFO` and scripts")
+            senseless("read the ledger")
+                .remedy("lock masters must tell their run id: allow `INFO` and scripts")
         })
     }
 

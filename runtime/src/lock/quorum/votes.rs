@@ -50,7 +50,9 @@ impl fmt::Display for NoVote {
             Self::Held => f.write_str("held by somebody else"),
             Self::Unanswered { waited } => write!(f, "no answer within {waited:?}"),
             Self::Resting => f.write_str("restarted or emptied, and does not vote yet"),
-            Self::Distrusted => f.write_str("its clock was set or a lock was removed, and it does not vote yet"),
+            Self::Distrusted => {
+                f.write_str("its clock was set or a lock was removed, and it does not vote yet")
+            }
             Self::Failed(error) => write!(f, "{error}"),
         }
     }
@@ -94,6 +96,8 @@ pub(crate) struct Refusal {
     pub(crate) needed: usize,
     /// How long the lock may still be held by others, as the masters say that told so.
     pub(crate) left: Option<Duration>,
+    /// How many were not waited for any longer, because the others had decided.
+    pub(crate) open: usize,
 }
 
 impl Refusal {
@@ -107,14 +111,14 @@ impl Refusal {
     /// Whether enough masters take part: others have the lock, or votes were split. Otherwise there is no quorum to be had.
     pub(crate) fn is_contended(&self) -> bool {
         let takes_part = |vote: &&MasterVote| vote.vote.as_ref().err().is_none_or(NoVote::is_held);
-        self.votes.iter().filter(takes_part).count() >= self.needed
+        // Those that may still answer count as well: it is not for lack of them.
+        self.votes.iter().filter(takes_part).count() + self.open >= self.needed
     }
 
     /// Whether there might have been a quorum, had masters been waited for longer.
     pub(crate) fn may_be_haste(&self) -> bool {
-        let hopeful = |vote: &&MasterVote| {
-            matches!(vote.vote, Ok(()) | Err(NoVote::Held | NoVote::Unanswered { .. }))
-        };
+        let hopeful =
+            |vote: &&MasterVote| matches!(vote.vote, Ok(()) | Err(NoVote::Held | NoVote::Unanswered { .. }));
         !self.is_contended() && self.votes.iter().filter(hopeful).count() >= self.needed
     }
 

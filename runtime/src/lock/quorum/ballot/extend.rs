@@ -73,7 +73,8 @@ impl<M: Master> Count<M> {
         let mut state = self.state();
         self.poll_once(&mut state);
         let is_held = |seat: &Seat| seat.holds == Holds::Yes;
-        let missing: Vec<usize> = (0..state.seats.len()).filter(|&index| !is_held(&state.seats[index])).collect();
+        let missing: Vec<usize> =
+            (0..state.seats.len()).filter(|&index| !is_held(&state.seats[index])).collect();
         if missing.is_empty() {
             return true;
         }

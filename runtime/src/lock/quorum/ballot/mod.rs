@@ -278,6 +278,7 @@ impl<M: Master> Count<M> {
             votes: self.quorum.nodes().iter().zip(&state.seats).map(vote).collect(),
             needed: self.quorum.needed(),
             left: state.seats.iter().filter_map(|seat| seat.left).max(),
+            open: state.count(Seat::is_open),
         }
     }
 }

@@ -41,7 +41,10 @@ pub(super) enum Holds {
 #[derive(Debug)]
 pub(super) enum Vote {
     /// Asked for, and waited for until then.
-    Open { sent: Instant, until: Instant },
+    Open {
+        sent: Instant,
+        until: Instant,
+    },
     Yes,
     No(NoVote),
 }

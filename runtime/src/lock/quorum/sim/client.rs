@@ -80,19 +80,30 @@ impl Client {
     /// One lock, unless it is not had for long.
     async fn round(&self) {
         for tries in 0..7 {
-            let ask = Ask { key: self.key.clone(), value: LockValue::new(), ttl: TTL, tokens: draw(|rng| rng.u64(1..=3)) };
+            let ask = Ask {
+                key: self.key.clone(),
+                value: LockValue::new(),
+                ttl: TTL,
+                tokens: draw(|rng| rng.u64(1..=3)),
+            };
             let tokens = ask.tokens;
             let ballot = Ballot::new(Arc::clone(&self.quorum), ask);
             let asked = clock::now();
             let proposal = self.wall.micros().max(self.seen.load(Ordering::Relaxed) + 1);
+            // Its process may stand still while answers come.
+            let stops = once_in(6).then(|| {
+                let from = asked + up_to(8);
+                (from, from + Duration::from_millis(400) + up_to(1_000))
+            });
+            let acquired = Stuttering::new(ballot.acquire(proposal, 0), stops.into_iter().collect());
             let refusal = if once_in(12) {
                 // Dropped while it is under way.
-                match clock::within(up_to(12), ballot.acquire(proposal, 0)).await {
+                match clock::within(up_to(12), acquired).await {
                     Some(outcome) => outcome,
                     None => return,
                 }
             } else {
-                ballot.acquire(proposal, 0).await
+                acquired.await
             };
             let refusal = match refusal {
                 Ok(won) => return self.hold(ballot, asked, won, tokens).await,

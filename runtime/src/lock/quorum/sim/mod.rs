@@ -59,6 +59,9 @@ async fn simulate(setup: Setup) -> Outcome {
         .map(|index| Server::new(index, draw(|rng| rng.f64().mul_add(0.01, 0.995)), setup.faults))
         .map(|server| Arc::new(Mutex::new(server)))
         .collect();
+    if setup.set_clocks {
+        servers.iter().for_each(|server| server.lock().unwrap().forgets = draw(|rng| rng.u32(..30)));
+    }
     let window = |longest: u64| {
         let (from, length) = draw(|rng| (rng.u64(..6_000), rng.u64(..longest)));
         (after(from), after(from + length))
@@ -88,7 +91,7 @@ async fn simulate(setup: Setup) -> Outcome {
             SimMaster::new(server, weather, &post)
         });
         // Wall clocks differ by up to a second, so that proposals do, too; and some do not help at all.
-        let (ahead, is_stuck) = draw(|rng| (rng.u64(..1_000_000), rng.u8(..3) == 0));
+        let (ahead, is_stuck) = draw(|rng| (rng.u64(..1_000_000), rng.bool()));
         let client = Client {
             index,
             quorum: Quorum::new(masters.collect::<Vec<_>>(), setup.rules),
@@ -154,6 +157,9 @@ fn tokens_go_wrong(history: &[Held]) -> bool {
     })
 }
 
+/// Without optimisation a run takes ten times as long: 20,000 of them are for `cargo nextest run --release`.
+const SLOWNESS: u64 = if cfg!(debug_assertions) { 5 } else { 1 };
+
 /// How many seeds a run takes; `KEYLATCH_SIM_SEEDS` for more, `KEYLATCH_SIM_FROM` to replay from one.
 fn seeds(default: u64) -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
@@ -166,7 +172,11 @@ fn first_that(seeds: u64, setup: Setup, fault: impl Fn(&Outcome) -> bool) -> Opt
     (0..seeds).find(|seed| fault(&run(*seed, setup)))
 }
 
-fn check(setup: Setup, seeds: std::ops::Range<u64>, check: impl Fn(u64, &Outcome) + Copy + Send + Sync) -> u64 {
+fn check(
+    setup: Setup,
+    seeds: std::ops::Range<u64>,
+    check: impl Fn(u64, &Outcome) + Copy + Send + Sync,
+) -> u64 {
     let halves = seeds.start.midpoint(seeds.end);
     let had = |seeds: std::ops::Range<u64>| {
         let mut had = 0;
@@ -185,20 +195,20 @@ fn check(setup: Setup, seeds: std::ops::Range<u64>, check: impl Fn(u64, &Outcome
 
 #[test]
 fn nobody_shares_the_lock_tokens_grow_and_nothing_is_left() {
-    let seeds = seeds(14_000);
+    let seeds = seeds(14_000 / SLOWNESS);
     let count = seeds.end - seeds.start;
     let had = check(SOUND, seeds, |seed, outcome| {
         assert!(!overlaps(&outcome.history), "seed {seed}: two had it at once: {:#?}", outcome.history);
         assert!(!tokens_go_wrong(&outcome.history), "seed {seed}: tokens: {:#?}", outcome.history);
         assert_eq!(outcome.orphans, 0, "seed {seed}: something is left");
     });
-    assert!(had > 4 * count, "a run that gets no locks shows nothing: {had} in {count}");
+    assert!(2 * had > 5 * count, "a run that gets no locks shows nothing: {had} in {count}");
 }
 
 #[test]
 fn tokens_grow_even_when_leases_end_at_arbitrary_moments() {
     let setup = Setup { set_clocks: true, ..SOUND };
-    let seeds = seeds(6_000);
+    let seeds = seeds(6_000 / SLOWNESS);
     check(setup, seeds, |seed, outcome| {
         assert!(!tokens_go_wrong(&outcome.history), "seed {seed}: tokens: {:#?}", outcome.history);
     });
@@ -233,7 +243,7 @@ fn tokens_that_no_majority_stands_for_are_noticed() {
 fn raising_counters_of_locks_that_are_not_held_is_noticed() {
     let faults = Faults { raises_for_all: true, ..SOUND.faults };
     let setup = Setup { faults, set_clocks: true, ..SOUND };
-    assert!(first_that(20_000, setup, |outcome| tokens_go_wrong(&outcome.history)).is_some());
+    assert!(first_that(MUTANT_SEEDS, setup, |outcome| tokens_go_wrong(&outcome.history)).is_some());
 }
 
 #[test]

@@ -13,9 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use super::server::Server;
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lock::quorum::master::{
-    Acquired, Ask, Extended, Ledger, Look, Master, Owned, RunId, Token,
-};
+use crate::lock::quorum::master::{Acquired, Ask, Extended, Ledger, Look, Master, Owned, RunId, Token};
 
 /// What may go wrong between a client and a server, drawn once.
 #[derive(Debug, Clone)]
@@ -53,7 +51,8 @@ impl Weather {
     }
 
     fn resumes(&self, at: Instant) -> Instant {
-        let stopped = self.cuts.iter().filter(|(cut, from, to)| *cut == Way::Stopped && (*from..*to).contains(&at));
+        let stopped =
+            self.cuts.iter().filter(|(cut, from, to)| *cut == Way::Stopped && (*from..*to).contains(&at));
         stopped.map(|(_, _, to)| *to).max().unwrap_or(at)
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::network::draw;
 use crate::clock::{self, Instant};
-use crate::lock::value::LockValue;
 use crate::lock::quorum::master::{Acquired, Ask, Extended, Ledger, Look, Owned, RunId, Token};
+use crate::lock::value::LockValue;
 
 /// What a server does wrong, in tests that must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,6 +31,8 @@ pub(super) struct Server {
     ledger: Option<Ledger>,
     floor: Token,
     faults: Faults,
+    /// How often, of a hundred times, a key has ended before its time.
+    pub(super) forgets: u32,
     epoch: Instant,
 }
 
@@ -55,6 +58,7 @@ impl Server {
             ledger: None,
             floor: 0,
             faults,
+            forgets: 0,
             epoch: now,
         }
     }
@@ -92,7 +96,7 @@ impl Server {
     fn holder(&mut self, ask: &Ask) -> Option<(LockValue, Duration)> {
         let now = self.time();
         let entry = self.keys.get(ask.key.as_bytes())?;
-        if entry.ends <= now {
+        if entry.ends <= now || self.forgets > 0 && draw(|rng| rng.u32(..100)) < self.forgets {
             self.keys.remove(ask.key.as_bytes());
             return None;
         }

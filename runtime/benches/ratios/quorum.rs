@@ -1,0 +1,85 @@
+//! Locks over several masters, against the bare client asking all at once for a majority, with the same checks.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use keylatch::Keylatch;
+use redis::aio::MultiplexedConnection;
+
+use crate::server::Server;
+
+/// Several servers, and both ways to lock on them.
+pub(crate) struct Masters {
+    connections: Arc<Vec<MultiplexedConnection>>,
+    unlock: Arc<redis::Script>,
+    cache: Keylatch,
+    _servers: Vec<Server>,
+}
+
+impl Masters {
+    pub(crate) async fn start(count: usize) -> Self {
+        let (mut servers, mut connections) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let server = Server::start().await;
+            let client = redis::Client::open(server.url.as_str()).expect("a good URL");
+            connections.push(client.get_multiplexed_async_connection().await.expect("the server answers"));
+            servers.push(server);
+        }
+        let cache = Keylatch::builder()
+            .lock_urls(servers.iter().map(|server| server.url.clone()))
+            .namespace("bench")
+            .build()
+            .expect("good settings");
+        let unlock =
+            "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+        let unlock = Arc::new(redis::Script::new(unlock));
+        Self { connections: Arc::new(connections), unlock, cache, _servers: servers }
+    }
+
+    /// All at once, done at the deciding answer, the elapsed time looked at; and the same for the release.
+    pub(crate) fn bare(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (connections, unlock) = (Arc::clone(&self.connections), Arc::clone(&self.unlock));
+        async move {
+            let token = fastrand::u128(..).to_ne_bytes();
+            let needed = connections.len() / 2 + 1;
+            let began = Instant::now();
+            let mut asked: FuturesUnordered<_> = connections
+                .iter()
+                .cloned()
+                .map(async |mut connection| {
+                    let mut set = redis::cmd("SET");
+                    set.arg("bare-lock").arg(&token).arg("NX").arg("PX").arg(30_000);
+                    set.query_async::<Option<()>>(&mut connection).await
+                })
+                .collect();
+            let mut granted = 0;
+            while granted < needed {
+                let answer = asked.next().await.expect("a majority");
+                granted += usize::from(answer.expect("the server answers").is_some());
+            }
+            assert!(began.elapsed() < Duration::from_secs(15), "in time");
+            let mut freed: FuturesUnordered<_> = connections
+                .iter()
+                .cloned()
+                .map(async |mut connection| {
+                    unlock.key("bare-lock").arg(&token).invoke_async::<u8>(&mut connection).await
+                })
+                .collect();
+            for _ in 0..needed {
+                freed.next().await.expect("a majority").expect("the server answers");
+            }
+        }
+    }
+
+    pub(crate) fn lock(&self, is_fenced: bool) -> impl Future<Output = ()> + Send + use<> {
+        let cache = self.cache.clone();
+        async move {
+            let lock = cache.lock("lock").ttl(Duration::from_secs(30));
+            let lock = if is_fenced { lock.fence() } else { lock };
+            lock.run(async |_lease| ()).await.expect("nobody else locks");
+        }
+    }
+}
