@@ -6,13 +6,14 @@ use syn::Expr;
 use crate::arguments::{Arguments, Given, Grammar, Misspelt};
 use crate::crate_path::CratePath;
 use crate::diagnostics::Diagnostics;
-use crate::value::{Choice, Duration, Template};
+use crate::value::{Choice, Duration, Flag, Template};
 
 /// The options, each as it was given.
 pub(crate) struct Args {
     pub(crate) key: Option<Given<Template>>,
     pub(crate) ttl: Option<Given<Duration>>,
     pub(crate) wait: Option<Given<Duration>>,
+    pub(crate) fence: Option<Given<Flag>>,
     pub(crate) extend: Option<Given<Extend>>,
     pub(crate) max_hold: Option<Given<Duration>>,
     pub(crate) on_lost: Option<Given<OnLost>>,
@@ -29,6 +30,7 @@ impl Args {
             key: arguments.take("key", diagnostics),
             ttl: arguments.take("ttl", diagnostics),
             wait: arguments.take("wait", diagnostics),
+            fence: arguments.take("fence", diagnostics),
             extend: arguments.take("extend", diagnostics),
             max_hold: arguments.take("max_hold", diagnostics),
             on_lost: arguments.take("on_lost", diagnostics),

@@ -59,7 +59,7 @@ impl Weather {
 
 thread_local! {
     /// One simulation runs on a thread at a time.
-    static RNG: RefCell<fastrand::Rng> = RefCell::new(fastrand::Rng::with_seed(0));
+    static RNG: RefCell<fastrand::Rng> = const { RefCell::new(fastrand::Rng::with_seed(0)) };
 }
 
 /// Everything that follows on this thread is drawn from the seed.
