@@ -39,7 +39,9 @@ impl Server {
     pub(crate) async fn calls(&self) -> f64 {
         let info = self.info("commandstats").await;
         let calls = info.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="));
-        let ours = calls.filter(|(name, _)| !["info", "config", "client", "hello", "ping"].iter().any(|admin| name.starts_with(admin)));
+        let ours = calls.filter(|(name, _)| {
+            !["info", "config", "client", "hello", "ping"].iter().any(|admin| name.starts_with(admin))
+        });
         ours.filter_map(|(_, rest)| rest.split(',').next()?.parse::<f64>().ok()).sum()
     }
 

@@ -71,12 +71,8 @@ pub(super) async fn crowd(url: &str, queue: Queue, work: Work, processes: usize,
     }
     // They begin together, when all of them have certainly started.
     let start = now() + Duration::from_millis(600);
-    let argument = format!(
-        "{url} {queue:?} {work:?} {} {} {}",
-        32 / processes,
-        length.as_secs_f64(),
-        start.as_nanos()
-    );
+    let argument =
+        format!("{url} {queue:?} {work:?} {} {} {}", 32 / processes, length.as_secs_f64(), start.as_nanos());
     let children: Vec<_> = (0..processes)
         .map(|_| {
             Command::new(std::env::current_exe().expect("this binary"))
@@ -87,7 +83,10 @@ pub(super) async fn crowd(url: &str, queue: Queue, work: Work, processes: usize,
         })
         .collect();
     let outputs = tokio::task::spawn_blocking(|| {
-        children.into_iter().map(|child| child.wait_with_output().expect("it ends").stdout).collect::<Vec<_>>()
+        children
+            .into_iter()
+            .map(|child| child.wait_with_output().expect("it ends").stdout)
+            .collect::<Vec<_>>()
     });
     let outputs = outputs.await.expect("waiting does not panic");
     let numbers = outputs.iter().flat_map(|output| std::str::from_utf8(output).expect("numbers").lines());
@@ -173,7 +172,11 @@ async fn tasks(url: &str, queue: Queue, work: Work, count: usize, length: Durati
                     let waited = asked.elapsed();
                     work.done().await;
                     let mut give = redis::cmd("RPUSH");
-                    give.arg(LIST).arg("token").exec_async(&mut connection).await.expect("the server answers");
+                    give.arg(LIST)
+                        .arg("token")
+                        .exec_async(&mut connection)
+                        .await
+                        .expect("the server answers");
                     waited
                 }
             };

@@ -39,6 +39,7 @@ pub(super) async fn run(server: &Server) {
 fn processor_time() -> Duration {
     let text = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let (_, fields) = text.rsplit_once(')').expect("a name in brackets");
-    let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("ticks")).sum();
+    let ticks: u64 =
+        fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("ticks")).sum();
     Duration::from_millis(ticks * 10)
 }

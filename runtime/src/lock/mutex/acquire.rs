@@ -25,6 +25,7 @@ pub(super) async fn acquire(options: LockBuilder) -> Result<Claim, LockError> {
         AnyMaster::Unusable(reason) => return Err(unknown(reason.clone())),
     };
     telemetry::lock_acquired(claim.lease.key(), || clock::moment() - waiting.began);
+    claim.let_driver_look().await;
     Ok(claim)
 }
 
