@@ -3,6 +3,7 @@
 mod builder;
 mod env;
 mod global;
+mod locks;
 mod settings;
 mod shutdown;
 
@@ -27,9 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
-use crate::lock::{
-    AnyMaster, EmbeddedMaster, Gates, LockBuilder, Proposals, QuorumLocks, QuorumRules, RedisMaster, Renewals,
-};
+use crate::lock::{AnyMaster, Gates, Proposals, Renewals};
 use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
@@ -195,7 +194,7 @@ impl Keylatch {
         tuning: Tuning,
     ) -> Self {
         let local = local(&store, tuning);
-        let lock_master = lock_master(&store, &lock_masters, &namespace, tuning.rules);
+        let lock_master = locks::master(&store, &lock_masters, &namespace, tuning.rules);
         Self(Arc::new(Inner {
             space: KeySpace::new(&namespace),
             namespace,
@@ -229,12 +228,6 @@ impl Keylatch {
     /// The same, counted as calls of `function`, and invalidated with it.
     pub fn entry_of(&self, function: &'static Function, key: impl Into<Key>) -> Entry {
         Entry::new(self.clone(), function, &key.into())
-    }
-
-    /// A lock by key.
-    pub fn lock(&self, key: impl Into<Key>) -> LockBuilder {
-        let key = key.into();
-        LockBuilder::new(self.clone(), |writer| writer.encoded(key.as_bytes()))
     }
 
     /// Invalidates one entry, and those made from it. See
@@ -382,16 +375,6 @@ impl Keylatch {
         &self.0.store
     }
 
-    /// What grants the locks that need one master.
-    pub(crate) fn lock_master(&self) -> &AnyMaster {
-        &self.0.lock_master
-    }
-
-    /// What fencing tokens are proposed.
-    pub(crate) fn proposals(&self) -> &Proposals {
-        &self.0.proposals
-    }
-
     /// What this process has at hand, where the store tells of changes at all.
     pub(crate) fn local(&self) -> Option<&Arc<Local>> {
         self.0.local.as_ref()
@@ -412,16 +395,6 @@ impl Keylatch {
     /// Whether entries that were written under other servers are misses.
     pub(crate) fn distrusts(&self) -> bool {
         self.0.store.connection().is_some_and(Connection::distrusts)
-    }
-
-    /// The locks that this process holds.
-    pub(crate) fn renewals(&self) -> &Renewals {
-        &self.0.renewals
-    }
-
-    /// Who asks for which lock in this process.
-    pub(crate) fn gates(&self) -> &Gates {
-        &self.0.gates
     }
 
     fn close(&self) {
@@ -474,27 +447,6 @@ fn local(store: &AnyStore, tuning: Tuning) -> Option<Arc<Local>> {
     let local = Local::new(tuning.local_memory_limit, ticks, tuning.rules.reserve);
     store.tell(Arc::clone(&local));
     Some(local)
-}
-
-/// Locks are where entries are, unless they have masters of their own. They are not sheltered: without the server they are
-/// refused.
-fn lock_master(store: &AnyStore, masters: &[Connection], namespace: &Namespace, rules: Rules) -> AnyMaster {
-    if !masters.is_empty() {
-        let rules = QuorumRules { rest_after_restart: rules.rest_after_restart, ..QuorumRules::default() };
-        return AnyMaster::Quorum(QuorumLocks::new(masters, namespace, rules));
-    }
-    match store {
-        AnyStore::Memory(_) => AnyMaster::Embedded(EmbeddedMaster::default()),
-        AnyStore::Redis(redis) => {
-            let master = RedisMaster::new(redis.connection().clone(), namespace.clone());
-            AnyMaster::Redis(Box::new(if rules.check_lock_values {
-                master
-            } else {
-                master.without_value_check()
-            }))
-        }
-        AnyStore::Unusable(store) => AnyMaster::Unusable(store.error().clone()),
-    }
 }
 
 impl AsRef<Self> for Keylatch {

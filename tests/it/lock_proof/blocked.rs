@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use keylatch::{Keylatch, LockError};
 use tokio::runtime::Builder;
 
-use crate::support::{RedisServer, keylatch};
+use crate::support::{RedisServer, builder, keylatch};
 
 const TTL: Duration = Duration::from_millis(300);
 
@@ -53,6 +53,21 @@ fn a_holder_can_see_that_its_lock_was_lost_while_all_threads_were_blocked() {
         runtime.block_on(blocked).unwrap();
     }
     assert!(matches!(guard.lease().check(), Err(LockError::Lost { .. })), "lost is lost");
+}
+
+/// With a thread that extends locks, nothing that blocks the runtime costs a lock.
+#[test]
+fn a_thread_of_its_own_keeps_locks_while_all_threads_are_blocked() {
+    let server = RedisServer::start();
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let cache = runtime.block_on(async { builder(&server).lock_thread().build().unwrap() });
+    let guard = runtime.block_on(cache.lock("blocked").ttl(TTL).acquire()).unwrap();
+    let blocking: Vec<_> = (0..2).map(|_| runtime.spawn(async { busy(TTL * 3) })).collect();
+    for blocked in blocking {
+        runtime.block_on(blocked).unwrap();
+    }
+    guard.lease().check().expect("it was extended");
+    runtime.block_on(guard.release()).unwrap();
 }
 
 /// Extended beside the body: one that blocks its own thread alone keeps its lock. Tokio promises that to nobody: what is next

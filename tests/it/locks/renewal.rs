@@ -159,3 +159,27 @@ async fn a_dead_holder_is_followed_in_time_among_many_keys() {
         guard.unwrap().release().await.unwrap();
     }
 }
+
+/// Both threads of the runtime are blocked for longer than the lock lasts: only a thread of its own extends it meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_of_its_own_keeps_the_locks_of_a_blocked_runtime() {
+    let server = RedisServer::start();
+    for has_thread in [true, false] {
+        let builder = crate::support::builder(&server);
+        let cache = if has_thread { builder.lock_thread() } else { builder }.build().unwrap();
+        let block = async || {
+            let cache = cache.clone();
+            tokio::spawn(async move {
+                let guard =
+                    cache.lock(Key::of("blocked").part(&fastrand::u32(..))).ttl(TTL).acquire().await.unwrap();
+                std::thread::sleep(TTL * 2);
+                guard.lease().check().is_ok()
+            })
+            .await
+            .unwrap()
+        };
+        let (one, two, three) = tokio::join!(block(), block(), block());
+        let kept = [one, two, three].into_iter().filter(|kept| *kept).count();
+        assert_eq!(kept == 3, has_thread, "{kept} were kept");
+    }
+}

@@ -184,27 +184,35 @@ impl RedisMaster {
         if self.connection.is_cluster() {
             return join_all(locks.iter().map(|lock| self.extend_one(lock))).await;
         }
+        let mut answers = self.extend_together(locks).await;
+        if let (Some(first), true) = (locks.first(), answers.iter().any(|answer| is_unknown(answer))) {
+            // The server does not know the script, since it was restarted perhaps: it does after this.
+            let _also_in_the_others = self.extend_one(first).await;
+            answers = self.extend_together(locks).await;
+        }
+        answers.into_iter().map(|answer| answer.and_then(|answer| read_extended(&answer))).collect()
+    }
+
+    async fn extend_together(&self, locks: &[Extend<'_>]) -> Vec<Result<Value>> {
         let mut pipeline = Pipeline::with_capacity(locks.len());
         for Extend { lock, ttl } in locks {
             let (value, ttl) = (lock.value.bytes(), millis(*ttl));
             pipeline.add_command(self.scripts.extend.by_hash(&[lock.key], &[&value, ttl.as_bytes()]));
         }
         let route = Route { key: None, server: Server::Any, repeat: Repeat::Safe };
-        let answers = match self.connection.send("extend", route, Request::all(&pipeline)).await {
-            Ok(Value::Array(answers)) if answers.len() == locks.len() => answers,
-            Ok(_) => vec![Value::Nil; locks.len()],
-            Err(error) => return locks.iter().map(|_| Err(error.clone())).collect(),
-        };
-        let mut extended = Vec::with_capacity(locks.len());
-        for (answer, lock) in answers.iter().zip(locks) {
-            extended.push(match read_extended(answer) {
-                // The server was restarted, and does not know the script any more.
-                Err(_) => self.extend_one(lock).await,
-                extended => extended,
-            });
+        match self.connection.send("extend", route, Request::all(&pipeline)).await {
+            Ok(Value::Array(answers)) if answers.len() == locks.len() => {
+                answers.into_iter().map(Ok).collect()
+            }
+            Ok(_) => locks.iter().map(|_| Err(Error::new(ErrorKind::Protocol, "extend"))).collect(),
+            Err(error) => locks.iter().map(|_| Err(error.clone())).collect(),
         }
-        extended
     }
+}
+
+/// Whether the server does not know a script by its hash.
+fn is_unknown(answer: &Result<Value>) -> bool {
+    matches!(answer, Ok(Value::ServerError(error)) if error.code() == "NOSCRIPT")
 }
 
 fn read_answer(answer: &Value, fenced: bool) -> Result<Answer> {
