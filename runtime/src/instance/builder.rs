@@ -259,7 +259,8 @@ impl Builder {
 
     /// Locks are extended by a thread with a small runtime and a connection of its own, so that bodies which block the
     /// threads of their runtime keep their locks. Default: by a task of the runtime that took the lock. On the embedded store
-    /// there is nothing to be asked, and this changes nothing.
+    /// there is nothing to be asked, and this changes nothing; nor does it with [`lock_urls`](Self::lock_urls), whose locks are
+    /// extended by the runtime that took them.
     pub fn lock_thread(mut self) -> Self {
         self.lock_thread = true;
         self
@@ -323,7 +324,9 @@ impl Builder {
     pub fn build(self) -> Result<Keylatch> {
         let resolved = self.resolve()?;
         let remote = match &resolved.store {
-            Store::Remote(config) if self.lock_thread => Some(config.clone()),
+            Store::Remote(config) if self.lock_thread && resolved.lock_masters.is_empty() => {
+                Some(config.clone())
+            }
             Store::Remote(_) | Store::Embedded { .. } => None,
         };
         let keylatch = assemble(resolved)?;

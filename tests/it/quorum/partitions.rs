@@ -1,5 +1,6 @@
 //! Masters that cannot be reached, in both directions or in one.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use keylatch::{LockError, LockGuard, ReleaseError};
@@ -16,9 +17,11 @@ async fn holders_are_told_first(rounds: usize, keys: &[&'static str]) {
     let (mine, others) = (masters.proxies().await, masters.keylatch());
     let cache = through(&mine);
     for _ in 0..rounds {
+        let inside = AtomicUsize::new(0);
         let one = async |key| {
             let history = History::default();
-            let held = lock(&cache, key, TTL).run(async |lease| {
+            let held = lock(&cache, key, TTL).wait(Duration::from_secs(9)).run(async |lease| {
+                inside.fetch_add(1, Ordering::SeqCst);
                 history.visit(lease, Duration::from_secs(60)).await;
             });
             let waits = async {
@@ -35,6 +38,7 @@ async fn holders_are_told_first(rounds: usize, keys: &[&'static str]) {
             (aborted.saturating_duration_since(entered), entered - last)
         };
         let cut = async {
+            until("not all are inside", || inside.load(Ordering::SeqCst) == keys.len()).await;
             tokio::time::sleep(Duration::from_millis(300)).await;
             mine[0].set(Mode::Hold);
             mine[1].set(Mode::Hold);
