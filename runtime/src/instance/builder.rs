@@ -280,6 +280,13 @@ impl Builder {
         self
     }
 
+    /// Frees a lock of one master whoever holds it, so that a test can show it would notice.
+    #[cfg(feature = "test-util")]
+    pub fn without_lock_value_check(mut self) -> Self {
+        self.rules.check_lock_values = false;
+        self
+    }
+
     /// Keeps what was found so much later in the memory of the process, so that more can happen before.
     #[cfg(feature = "test-util")]
     pub fn with_late_keeping(mut self, later: Duration) -> Self {

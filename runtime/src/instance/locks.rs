@@ -96,7 +96,12 @@ pub(super) fn master(
     match store {
         AnyStore::Memory(_) => AnyMaster::Embedded(EmbeddedMaster::default()),
         AnyStore::Redis(redis) => {
-            AnyMaster::Redis(Box::new(RedisMaster::new(redis.connection().clone(), namespace.clone())))
+            let master = RedisMaster::new(redis.connection().clone(), namespace.clone());
+            AnyMaster::Redis(Box::new(if rules.check_lock_values {
+                master
+            } else {
+                master.without_value_check()
+            }))
         }
         AnyStore::Unusable(store) => AnyMaster::Unusable(store.error().clone()),
     }

@@ -113,6 +113,8 @@ pub(crate) struct Rules {
     pub(crate) keep_later: Duration,
     /// Whoever renews an entry claims that first, so that nobody else does.
     pub(crate) claim_refreshes: bool,
+    /// A lock is freed only for its holder.
+    pub(crate) check_lock_values: bool,
     /// A lock master that was restarted does not vote until no lock can be left that it has forgotten.
     pub(crate) rest_after_restart: bool,
 }
@@ -125,6 +127,7 @@ impl Default for Rules {
             reserve: true,
             keep_later: Duration::ZERO,
             claim_refreshes: true,
+            check_lock_values: true,
             rest_after_restart: true,
         }
     }

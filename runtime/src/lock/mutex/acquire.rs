@@ -30,6 +30,7 @@ pub(in crate::lock) async fn acquire(options: LockBuilder) -> Result<Claim, Lock
         AnyMaster::Unusable(reason) => return Err(unknown(reason.clone())),
     };
     telemetry::lock_acquired(claim.lease.key(), || clock::moment() - waiting.began);
+    claim.let_driver_look().await;
     Ok(claim)
 }
 

@@ -246,12 +246,29 @@ async fn reap(place: Place, sharing: Sharing, turn: Turn, ttl: Duration, _regist
     let expires = clock::moment() + ttl;
     let mut place = Some(place);
     let mut pause = FIRST_PAUSE;
-    while let Err(error) = turn.give_up(&home, &key, sharing).await {
+    let freed = loop {
+        let error = match turn.give_up(&home, &key, sharing).await {
+            Ok(freed) => break freed,
+            Err(error) => error,
+        };
         drop(place.take());
         if clock::moment() + pause >= expires {
             return telemetry::unlock_failed(&key, &error);
         }
         clock::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    };
+    drop(place);
+    if let (Turn::Ask(_), Freed::NotHeld) = (&turn, freed) {
+        for later in OVERTAKEN {
+            clock::sleep(later).await;
+            // As good as the first: what cannot be told now ends by itself.
+            drop(turn.give_up(&home, &key, sharing).await);
+        }
     }
 }
+
+/// When what was asked for and given up is given up again: the request may have been sent over another connection of the pool
+/// than what takes it back, and come later.
+const OVERTAKEN: [Duration; 3] =
+    [Duration::from_millis(20), Duration::from_millis(200), Duration::from_secs(2)];

@@ -62,6 +62,7 @@ pub(in crate::lock) struct Kept {
 pub(in crate::lock) struct Registered {
     home: Keylatch,
     index: usize,
+    woke_driver: bool,
 }
 
 /// What a look at the table came to.
@@ -180,10 +181,11 @@ impl Registered {
         let next = entry.next();
         let mut table = home.renewals().table();
         let index = table.locks.insert(entry);
+        let mut woke_driver = true;
         if let Some(current) = current {
             let known = table.drivers.iter_mut().find(|driver| Some(driver.runtime) == runtime);
             match known {
-                Some(driver) if driver.next <= next => {}
+                Some(driver) if driver.next <= next => woke_driver = false,
                 Some(driver) => {
                     driver.next = next;
                     driver.wake.notify_one();
@@ -195,7 +197,13 @@ impl Registered {
                 }
             }
         }
-        Self { home: home.clone(), index }
+        Self { home: home.clone(), index, woke_driver }
+    }
+
+    /// Whether the driver has yet to look at this lock, as the next task of the current thread, which no other thread takes
+    /// over: a body that blocks would keep it from running, and so all locks from being extended.
+    pub(in crate::lock) fn woke_driver(&self) -> bool {
+        self.woke_driver
     }
 
     /// From now on the lock is not extended.

@@ -247,7 +247,9 @@ fn tokens_that_no_majority_stands_for_are_noticed() {
 fn raising_counters_of_locks_that_are_not_held_is_noticed() {
     let faults = Faults { raises_for_all: true, ..SOUND.faults };
     let setup = Setup { faults, set_clocks: true, ..SOUND };
-    assert!(first_that(MUTANT_SEEDS, setup, |outcome| tokens_go_wrong(&outcome.history)).is_some());
+    let found = first_that(MUTANT_SEEDS, setup, |outcome| tokens_go_wrong(&outcome.history));
+    eprintln!("found by seed {found:?}");
+    assert!(found.is_some());
 }
 
 #[test]
