@@ -16,7 +16,7 @@ use crate::key::{Key, KeyWriter};
 /// use keylatch::{Key, Keylatch};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), keylatch::LockError> {
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let keylatch = Keylatch::in_memory();
 /// let stock = || keylatch.lock(Key::of("stock").part("apple")).ttl(Duration::from_secs(30));
 ///

@@ -214,7 +214,7 @@ async fn one_that_is_silent_loses_its_turn() {
     guard.release().await.unwrap();
     let next = next.await.unwrap();
     let waited = began.elapsed();
-    assert!(waited >= CLAIM - Duration::from_millis(50) && waited < CLAIM * 3, "{waited:?}");
+    assert!(waited >= CLAIM.mul_f64(0.9) && waited < CLAIM * 3, "{waited:?}");
     signal(silent.id(), "CONT");
     tokio::time::sleep(Duration::from_millis(100)).await;
     next.lease().check().expect("the silent one does not disturb");
@@ -341,7 +341,7 @@ async fn the_embedded_store_keeps_the_order() {
             tokio::time::sleep(Duration::from_millis(index + 1)).await;
             waiting(&cache)
                 .run(async |_lease| {
-                    assert_eq!(VISITS.fetch_add(1, Ordering::SeqCst), u32::try_from(index).unwrap())
+                    assert_eq!(VISITS.fetch_add(1, Ordering::SeqCst), u32::try_from(index).unwrap());
                 })
                 .await
                 .unwrap();
