@@ -203,6 +203,8 @@ impl LockBuilder {
 
     /// How many fencing tokens are taken at once.
     pub(super) fn mint(&self, count: u64) -> Option<Mint> {
+        // Whoever shares a lock carries the last one.
+        let count = if self.sharing == Sharing::Shared { 1 } else { count };
         let mint = || Mint { proposal: self.home.proposals().next(), count, counter: Counter::Namespace };
         self.fence.then(mint)
     }

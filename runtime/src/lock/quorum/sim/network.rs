@@ -235,7 +235,7 @@ impl SimMaster {
 }
 
 fn copy(ask: &Ask) -> Ask {
-    Ask { key: ask.key.clone(), value: ask.value, ttl: ask.ttl, tokens: ask.tokens }
+    Ask { key: ask.key.clone(), ..*ask }
 }
 
 impl Master for SimMaster {
