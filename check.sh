@@ -55,9 +55,10 @@ RUSTDOCFLAGS="-D warnings" cargo doc -q --no-deps -p keylatch -p keylatch-macros
 
 step "tests"
 if command -v cargo-nextest >/dev/null; then
-  cargo nextest run -p keylatch -p keylatch-macros -p keylatch-tests --all-features
+  cargo nextest run -p keylatch -p keylatch-macros -p keylatch-tests -p keylatch-examples --all-features
 else
   cargo test -p keylatch -p keylatch-macros -p keylatch-tests --all-features --lib --tests -- --test-threads=2
+  cargo test -p keylatch-examples --examples
 fi
 
 step "doctests"
@@ -73,11 +74,13 @@ fi
 
 step "example on the embedded store and on Redis"
 cargo run -q -p keylatch-examples --example quickstart
+cargo run -q -p keylatch-examples --example fencing
 directory="$(mktemp -d)"
 redis-server --port 0 --unixsocket "$directory/socket" --save "" --dir "$directory" --daemonize yes --pidfile "$directory/pid" >/dev/null
 trap 'kill "$(cat "$directory/pid")" 2>/dev/null || true; rm -rf "$directory"' EXIT
 for _ in $(seq 100); do [ -S "$directory/socket" ] && break; sleep 0.05; done
 REDIS_URL="unix://$directory/socket" REDIS_KEY_PREFIX=quickstart cargo run -q -p keylatch-examples --example quickstart
+REDIS_URL="unix://$directory/socket" REDIS_KEY_PREFIX=fencing cargo run -q -p keylatch-examples --example fencing
 
 step "minimum Rust version"
 minimum="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)"

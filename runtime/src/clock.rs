@@ -66,32 +66,46 @@ pub(crate) fn moment() -> Moment {
     static BASE: OnceLock<Instant> = OnceLock::new();
     let now = Instant::now();
     let base = *BASE.get_or_init(|| now - EARLIER);
-    Moment::from(now.saturating_duration_since(base) + suspended())
+    let since = now.saturating_duration_since(base);
+    Moment::from(since + suspended(since))
 }
 
 /// Tests with paused clocks share the process, and each may have stopped at another time.
 const EARLIER: Duration = Duration::from_secs(1);
 
-/// For how long the machine has been suspended since this was first asked. What is below the tolerance is the time between
-/// the looks at both clocks.
+/// For how long the machine has been suspended since this was first asked, at the time `since` of the monotonic clock.
 #[cfg(target_os = "linux")]
-fn suspended() -> Duration {
+fn suspended(since: Duration) -> Duration {
     use rustix::time::{ClockId, clock_gettime};
 
-    static BASE: OnceLock<i64> = OnceLock::new();
+    /// How far the clock that goes on in suspend is ahead of that of the runtime, when both were last looked at.
+    static AHEAD: AtomicI64 = AtomicI64::new(i64::MIN);
+    /// The same of the clock of the machine, when this was first asked.
+    static FIRST: OnceLock<i64> = OnceLock::new();
+    /// Suspended for how long, when it was last looked at.
+    static SUSPENDED: AtomicI64 = AtomicI64::new(0);
+    /// What may pass between the looks at two clocks.
     const TOLERANCE: i64 = 1_000_000;
+
     let nanos = |clock| {
         let time = clock_gettime(clock);
         time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
     };
-    let ahead = nanos(ClockId::Boottime) - nanos(ClockId::Monotonic);
-    let since = ahead - *BASE.get_or_init(|| ahead);
-    if since < TOLERANCE { Duration::ZERO } else { Duration::from_nanos(since.unsigned_abs()) }
+    let going_on = nanos(ClockId::Boottime);
+    let ahead = going_on - i64::try_from(since.as_nanos()).unwrap_or(i64::MAX / 2);
+    // Nothing has happened but time: neither was the machine suspended nor the runtime's clock paused.
+    if ahead.saturating_sub(AHEAD.load(Ordering::Acquire)).saturating_abs() > TOLERANCE {
+        let ahead_of_machine = nanos(ClockId::Boottime) - nanos(ClockId::Monotonic);
+        let suspended = ahead_of_machine - *FIRST.get_or_init(|| ahead_of_machine);
+        SUSPENDED.store(if suspended < TOLERANCE { 0 } else { suspended }, Ordering::Relaxed);
+        AHEAD.store(ahead, Ordering::Release);
+    }
+    Duration::from_nanos(SUSPENDED.load(Ordering::Relaxed).unsigned_abs())
 }
 
 /// Elsewhere the monotonic clock goes on, or there is none that does.
 #[cfg(not(target_os = "linux"))]
-fn suspended() -> Duration {
+fn suspended(_since: Duration) -> Duration {
     Duration::ZERO
 }
 
@@ -164,6 +178,31 @@ pub(crate) async fn within_since<F: Future>(began: Instant, limit: Duration, fut
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn moments_follow_a_paused_clock_exactly() {
+        let first = moment();
+        for step in [1_u64, 999, 86_400_000] {
+            let before = moment();
+            tokio::time::advance(Duration::from_millis(step)).await;
+            assert_eq!(moment() - before, Duration::from_millis(step));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(
+            moment() - first,
+            Duration::from_millis(86_401_000),
+            "real time does not pass on a paused clock"
+        );
+    }
+
+    #[test]
+    fn moments_go_on_with_the_machine() {
+        let before = (moment(), std::time::Instant::now());
+        std::thread::sleep(Duration::from_millis(20));
+        let after = (moment(), std::time::Instant::now());
+        let (passed, really) = (after.0 - before.0, after.1 - before.1);
+        assert!(passed.abs_diff(really) < Duration::from_millis(5), "{passed:?} of {really:?}");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_wall_clock_follows_a_paused_clock_exactly() {

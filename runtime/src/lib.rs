@@ -11,6 +11,7 @@ extern crate self as keylatch;
 pub mod __private;
 
 pub mod codec;
+pub mod fencing;
 
 /// The Redis client, for its commands on a [`Connection`].
 pub use redis;

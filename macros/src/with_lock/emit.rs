@@ -66,6 +66,9 @@ fn settings(model: &Model) -> TokenStream {
         let max_hold = max_hold.emit(&private);
         calls.extend(quote!(.max_hold(#max_hold)));
     }
+    if model.fence {
+        calls.extend(quote!(.fence()));
+    }
     if model.extend == Extend::Off {
         calls.extend(quote!(.extend_off()));
     }

@@ -23,7 +23,7 @@ fn plain() {
 fn lease() {
     check(
         r#"
-        key = "stock:{self.shop}", ttl = "30s", wait = WAIT, extend = off, max_hold = "5m", on_lost = continue, lease = lock,
+        key = "stock:{self.shop}", ttl = "30s", wait = WAIT, fence, extend = off, max_hold = "5m", on_lost = continue, lease = lock,
         using = &self.home, crate = ::other
         "#,
         "async fn reserve<T>(&mut self) -> Result<Receipt, ReserveError> where T: Send { self.take(lock.token()).await }",

@@ -111,17 +111,17 @@ impl Contest {
 }
 
 /// Whether a word on the command line is part of the name; cargo adds flags of its own.
-fn is_wanted(name: &str) -> bool {
+pub(crate) fn is_wanted(name: &str) -> bool {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     words.is_empty() || words.iter().any(|word| name.contains(word))
 }
 
-fn round_time() -> Duration {
+pub(crate) fn round_time() -> Duration {
     let seconds = std::env::var("KEYLATCH_BENCH_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     Duration::from_secs_f64(seconds.unwrap_or(0.25))
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use keylatch::{Keylatch, cached};
 use quick_cache::Equivalent;
@@ -267,11 +266,7 @@ impl Ours {
         }
     }
 
-    pub(crate) fn lock(&self) -> impl Future<Output = ()> + Send + use<> {
-        let cache = self.cache.clone();
-        async move {
-            let lock = cache.lock("bench").ttl(Duration::from_secs(30));
-            lock.run(async |_lease| ()).await.expect("nobody else locks");
-        }
+    pub(crate) fn keylatch(&self) -> &Keylatch {
+        &self.cache
     }
 }

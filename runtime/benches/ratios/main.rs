@@ -10,6 +10,7 @@
 
 mod contest;
 mod contestants;
+mod locks;
 mod quorum;
 mod server;
 
@@ -19,6 +20,9 @@ use quorum::Masters;
 use server::Server;
 
 fn main() {
+    if locks::child() {
+        return;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -57,9 +61,6 @@ async fn run() {
             .await;
     }
     let alone = Contest { tasks: 1, unit: Unit::Latency };
-    alone
-        .run("lock and release on Redis | `SET NX PX`, compare-and-delete", |_| bare.lock(), |_| ours.lock())
-        .await;
     let masters = Masters::start(5).await;
     alone
         .run(
@@ -87,5 +88,5 @@ async fn run() {
         .await;
     alone.run("hit on the embedded store | decode alone", |_| bare.decode(), |i| embedded.hit(i)).await;
     alone.run("hit, `Arc<T>`, embedded | decode alone", |_| bare.decode(), |i| embedded.hit_shared(i)).await;
-    alone.run("lock and release, embedded | decode alone", |_| bare.decode(), |_| embedded.lock()).await;
+    locks::run(&server, &bare, &ours, &embedded).await;
 }

@@ -48,8 +48,8 @@ impl Masters {
             let began = Instant::now();
             let mut asked: FuturesUnordered<_> = connections
                 .iter()
-                .cloned()
-                .map(async |mut connection| {
+                .map(async |connection| {
+                    let mut connection = connection.clone();
                     let mut set = redis::cmd("SET");
                     set.arg("bare-lock").arg(&token).arg("NX").arg("PX").arg(30_000);
                     set.query_async::<Option<()>>(&mut connection).await
@@ -63,8 +63,8 @@ impl Masters {
             assert!(began.elapsed() < Duration::from_secs(15), "in time");
             let mut freed: FuturesUnordered<_> = connections
                 .iter()
-                .cloned()
-                .map(async |mut connection| {
+                .map(async |connection| {
+                    let mut connection = connection.clone();
                     unlock.key("bare-lock").arg(&token).invoke_async::<u8>(&mut connection).await
                 })
                 .collect();

@@ -29,6 +29,44 @@ impl Server {
         }
         server
     }
+
+    pub(crate) async fn reset_statistics(&self) {
+        let mut reset = redis::cmd("CONFIG");
+        reset.arg("RESETSTAT").exec_async(&mut self.connect().await).await.expect("the server answers");
+    }
+
+    /// How many commands it has carried out, those of scripts included, but for its own administration.
+    pub(crate) async fn calls(&self) -> f64 {
+        let info = self.info("commandstats").await;
+        let calls = info.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="));
+        let ours = calls.filter(|(name, _)| {
+            !["info", "config", "client", "hello", "ping"].iter().any(|admin| name.starts_with(admin))
+        });
+        ours.filter_map(|(_, rest)| rest.split(',').next()?.parse::<f64>().ok()).sum()
+    }
+
+    pub(crate) async fn calls_of(&self, command: &str) -> u64 {
+        let info = self.info("commandstats").await;
+        let line = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or_default()
+    }
+
+    /// How often it has read from a connection.
+    pub(crate) async fn reads(&self) -> u64 {
+        let info = self.info("stats").await;
+        let line = info.lines().find_map(|line| line.strip_prefix("total_reads_processed:"));
+        line.and_then(|count| count.trim().parse().ok()).unwrap_or_default()
+    }
+
+    async fn info(&self, section: &str) -> String {
+        let mut info = redis::cmd("INFO");
+        info.arg(section).query_async(&mut self.connect().await).await.expect("the server answers")
+    }
+
+    async fn connect(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.url.as_str()).expect("a good URL");
+        client.get_multiplexed_async_connection().await.expect("the server answers")
+    }
 }
 
 impl Drop for Server {

@@ -34,6 +34,7 @@ use crate::telemetry;
 pub struct Builder {
     settings: Settings,
     rules: Rules,
+    lock_thread: bool,
 }
 
 impl Default for Builder {
@@ -64,7 +65,7 @@ impl Builder {
     /// # Ok::<(), keylatch::Error>(())
     /// ```
     pub fn from_settings(settings: Settings) -> Self {
-        Self { settings, rules: Rules::default() }
+        Self { settings, rules: Rules::default(), lock_thread: false }
     }
 
     /// The server: `redis://[user][:password]@host[:port][/db]`, `rediss://..` for TLS, or `unix:///path`. `Debug` and
@@ -256,6 +257,15 @@ impl Builder {
         self.set(&names::BREAKER_WINDOW, |settings| settings.breaker_window = window)
     }
 
+    /// Locks are extended by a thread with a small runtime and a connection of its own, so that bodies which block the
+    /// threads of their runtime keep their locks. Default: by a task of the runtime that took the lock. On the embedded store
+    /// there is nothing to be asked, and this changes nothing; nor does it with [`lock_urls`](Self::lock_urls), whose locks are
+    /// extended by the runtime that took them.
+    pub fn lock_thread(mut self) -> Self {
+        self.lock_thread = true;
+        self
+    }
+
     /// Breaks the rule that keeps stale loads out, so that a test can show it would notice.
     #[cfg(feature = "test-util")]
     pub fn without_fill_check(mut self) -> Self {
@@ -267,6 +277,13 @@ impl Builder {
     #[cfg(feature = "test-util")]
     pub fn without_reservations(mut self) -> Self {
         self.rules.reserve = false;
+        self
+    }
+
+    /// Frees a lock of one master whoever holds it, so that a test can show it would notice.
+    #[cfg(feature = "test-util")]
+    pub fn without_lock_value_check(mut self) -> Self {
+        self.rules.check_lock_values = false;
         self
     }
 
@@ -305,7 +322,20 @@ impl Builder {
     /// do, never with the value. The setting is called by its method here, or by its variable or field if it came from
     /// [settings](Self::from_settings). Also when settings contradict each other, and when a file cannot be read.
     pub fn build(self) -> Result<Keylatch> {
-        assemble(self.resolve()?)
+        let resolved = self.resolve()?;
+        let remote = match &resolved.store {
+            Store::Remote(config) if self.lock_thread && resolved.lock_masters.is_empty() => {
+                Some(config.clone())
+            }
+            Store::Remote(_) | Store::Embedded { .. } => None,
+        };
+        let keylatch = assemble(resolved)?;
+        if let Some(mut config) = remote {
+            // One connection, dialled when the first lock is extended.
+            config.limits.pool_size = 1;
+            keylatch.extend_locks_by_a_thread(Connection::new(*config)?)?;
+        }
+        Ok(keylatch)
     }
 
     pub(super) fn resolve(&self) -> Result<Resolved> {

@@ -1,11 +1,12 @@
-//! Locks of every kind by key, and latches: where each begins.
+//! Locks of every kind by key, and latches: where each begins, what grants them, who asks for them, what keeps them.
 
-use super::Rules;
-use crate::Keylatch;
+use super::{Keylatch, Rules};
 use crate::connection::Connection;
+use crate::error::Result;
 use crate::key::{Key, Namespace};
 use crate::lock::{
-    AnyMaster, CountdownLatch, EmbeddedMaster, LockBuilder, QuorumLocks, QuorumRules, RedisMaster,
+    AnyMaster, CountdownLatch, EmbeddedMaster, Gates, LockBuilder, Proposals, QuorumLocks, QuorumRules,
+    RedisMaster, RenewalThread, Renewals,
 };
 use crate::store::AnyStore;
 
@@ -51,6 +52,33 @@ impl Keylatch {
     pub fn lock_masters(&self) -> &[Connection] {
         &self.0.lock_masters
     }
+
+    /// What grants the locks that need one master.
+    pub(crate) fn lock_master(&self) -> &AnyMaster {
+        &self.0.lock_master
+    }
+
+    /// What fencing tokens are proposed.
+    pub(crate) fn proposals(&self) -> &Proposals {
+        &self.0.proposals
+    }
+
+    /// The locks that this process holds.
+    pub(crate) fn renewals(&self) -> &Renewals {
+        &self.0.renewals
+    }
+
+    /// Locks are extended over that connection, which nothing else may use.
+    pub(super) fn extend_locks_by_a_thread(&self, connection: Connection) -> Result<()> {
+        let master = RedisMaster::new(connection, self.0.namespace.clone());
+        self.renewals().move_to(RenewalThread::start(AnyMaster::Redis(Box::new(master)))?);
+        Ok(())
+    }
+
+    /// Who asks for which lock in this process.
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.0.gates
+    }
 }
 
 /// Locks are where entries are, unless they have masters of their own. They are not sheltered: without the server they are
@@ -68,7 +96,12 @@ pub(super) fn master(
     match store {
         AnyStore::Memory(_) => AnyMaster::Embedded(EmbeddedMaster::default()),
         AnyStore::Redis(redis) => {
-            AnyMaster::Redis(Box::new(RedisMaster::new(redis.connection().clone(), namespace.clone())))
+            let master = RedisMaster::new(redis.connection().clone(), namespace.clone());
+            AnyMaster::Redis(Box::new(if rules.check_lock_values {
+                master
+            } else {
+                master.without_value_check()
+            }))
         }
         AnyStore::Unusable(store) => AnyMaster::Unusable(store.error().clone()),
     }

@@ -113,6 +113,8 @@ pub(crate) struct Rules {
     pub(crate) keep_later: Duration,
     /// Whoever renews an entry claims that first, so that nobody else does.
     pub(crate) claim_refreshes: bool,
+    /// A lock is freed only for its holder.
+    pub(crate) check_lock_values: bool,
     /// A lock master that was restarted does not vote until no lock can be left that it has forgotten.
     pub(crate) rest_after_restart: bool,
 }
@@ -125,6 +127,7 @@ impl Default for Rules {
             reserve: true,
             keep_later: Duration::ZERO,
             claim_refreshes: true,
+            check_lock_values: true,
             rest_after_restart: true,
         }
     }
@@ -377,16 +380,6 @@ impl Keylatch {
         &self.0.store
     }
 
-    /// What grants the locks that need one master.
-    pub(crate) fn lock_master(&self) -> &AnyMaster {
-        &self.0.lock_master
-    }
-
-    /// What fencing tokens are proposed.
-    pub(crate) fn proposals(&self) -> &Proposals {
-        &self.0.proposals
-    }
-
     /// What this process has at hand, where the store tells of changes at all.
     pub(crate) fn local(&self) -> Option<&Arc<Local>> {
         self.0.local.as_ref()
@@ -407,16 +400,6 @@ impl Keylatch {
     /// Whether entries that were written under other servers are misses.
     pub(crate) fn distrusts(&self) -> bool {
         self.0.store.connection().is_some_and(Connection::distrusts)
-    }
-
-    /// The locks that this process holds.
-    pub(crate) fn renewals(&self) -> &Renewals {
-        &self.0.renewals
-    }
-
-    /// Who asks for which lock in this process.
-    pub(crate) fn gates(&self) -> &Gates {
-        &self.0.gates
     }
 
     fn close(&self) {

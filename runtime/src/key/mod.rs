@@ -15,7 +15,7 @@ pub(crate) use namespace::Namespace;
 pub(crate) use pattern::FullPattern;
 pub(crate) use space::{
     KeySpace, counter_of, entry_of, ids_of, is_permit_of, is_servers, permit_of, queue_of, refresh_of,
-    shared_of, sharing_of, stamp_of,
+    shared_of, sharing_of, stamp_of, wanted_of,
 };
 
 use std::fmt;

@@ -117,6 +117,11 @@ pub(crate) fn shared_of(lock: &Key) -> Key {
     beside(lock, b"}#shared")
 }
 
+/// `{` lock `}#wanted`: whether somebody wants a lock alone that others share. In the lock's slot of a cluster.
+pub(crate) fn wanted_of(lock: &Key) -> Key {
+    beside(lock, b"}#wanted")
+}
+
 /// `{` lock `}#sharing`: those who wait to share a lock. In the lock's slot of a cluster.
 pub(crate) fn sharing_of(lock: &Key) -> Key {
     beside(lock, b"}#sharing")

@@ -79,7 +79,7 @@ impl Drop for Listener {
 /// out: whoever gave up has told the server, or the claim ends.
 pub(crate) fn deliver(message: &[u8]) {
     let Some((value, push)) = parse(message) else { return };
-    if is_dropped() {
+    if is_dropped(value) {
         return;
     }
     let Some(slot) = waiting().get(&value).map(Arc::clone) else { return };
@@ -112,17 +112,15 @@ pub fn drop_every_nth_push(nth: u64) {
     DROPPED.store(nth, std::sync::atomic::Ordering::SeqCst);
 }
 
+/// The same whichever instance of the process it comes to.
 #[cfg(feature = "test-util")]
-fn is_dropped() -> bool {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let nth = DROPPED.load(Ordering::SeqCst);
-    nth > 0 && COUNT.fetch_add(1, Ordering::SeqCst) % nth == nth - 1
+fn is_dropped(value: LockValue) -> bool {
+    let nth = DROPPED.load(std::sync::atomic::Ordering::SeqCst);
+    nth > 0 && value.number().is_multiple_of(nth)
 }
 
 #[cfg(not(feature = "test-util"))]
-fn is_dropped() -> bool {
+fn is_dropped(_value: LockValue) -> bool {
     false
 }
 

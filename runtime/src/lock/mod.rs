@@ -41,7 +41,7 @@ pub(crate) use master::{
     Acquire, Answer, AnyMaster, EmbeddedMaster, Extend, LockMaster, Owned, Queue, RedisMaster,
 };
 pub(crate) use mutex::Gates;
-pub(crate) use renewal::Renewals;
+pub(crate) use renewal::{RenewalThread, Renewals};
 pub(crate) use sharing::Sharing;
 pub(crate) use token::Proposals;
 pub(crate) use value::LockValue;

@@ -16,7 +16,7 @@ use crate::key::{Key, KeyWriter};
 /// use keylatch::{Key, Keylatch};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), keylatch::LockError> {
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let keylatch = Keylatch::in_memory();
 /// let stock = || keylatch.lock(Key::of("stock").part("apple")).ttl(Duration::from_secs(30));
 ///
@@ -203,6 +203,8 @@ impl LockBuilder {
 
     /// How many fencing tokens are taken at once.
     pub(super) fn mint(&self, count: u64) -> Option<Mint> {
+        // Whoever shares a lock carries the last one.
+        let count = if self.sharing == Sharing::Shared { 1 } else { count };
         let mint = || Mint { proposal: self.home.proposals().next(), count, counter: Counter::Namespace };
         self.fence.then(mint)
     }

@@ -27,6 +27,12 @@ impl FencingToken {
         self.0
     }
 
+    /// As a value of SQL's 64-bit integers, which are signed.
+    #[must_use]
+    pub fn sql(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(i64::MAX)
+    }
+
     /// The one that is so many steps later.
     pub(crate) fn after(self, steps: u64) -> Self {
         Self(self.0 + steps)

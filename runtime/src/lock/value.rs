@@ -25,6 +25,12 @@ impl LockValue {
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// Which of this process's acquisitions it is.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+
     /// As it is written at the key.
     pub(crate) fn bytes(self) -> ValueBytes {
         let mut bytes = [0; Self::LEN];

@@ -155,3 +155,40 @@ async fn several_and_passed_down_and_extended() {
     permit.release().await.unwrap();
     other.cache.lock_all(["c", "a"]).wait(Duration::ZERO).acquire().await.unwrap().release().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_gets_in_among_readers_and_tokens_grow() {
+    let masters = masters();
+    let (one, other) = (Client::of(&masters).await, Client::of(&masters).await);
+    let writer = || one.cache.lock("report").ttl(TTL).fence().wait(LONG).acquire();
+    let first = writer().await.unwrap();
+    let minted = first.lease().token().unwrap();
+    assert!(other.cache.lock_shared("report").wait(Duration::ZERO).acquire().await.is_err());
+    first.release().await.unwrap();
+    let reader = other.cache.lock_shared("report").ttl(TTL).fence().acquire().await.unwrap();
+    let carried = reader.lease().token().unwrap();
+    assert!(carried >= minted, "{carried} after {minted}");
+    assert!(one.cache.lock("report").wait(Duration::ZERO).acquire().await.is_err());
+    // There is always somebody who reads, or would.
+    let reading = async {
+        let mut held = reader;
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let next =
+                other.cache.lock_shared("report").ttl(TTL).wait(Duration::from_millis(50)).acquire().await;
+            held.release().await.unwrap();
+            match next {
+                Ok(guard) => held = guard,
+                Err(error) => return assert!(matches!(error, LockError::Timeout { .. }), "{error}"),
+            }
+        }
+    };
+    let (second, ()) = tokio::join!(writer(), reading);
+    let second = second.unwrap();
+    assert!(second.lease().token().unwrap() > carried);
+    second.release().await.unwrap();
+    until("nobody has it any more", || {
+        masters.iter().all(|master| master.command("EXISTS test#lock:report").as_deref() == Some(":0"))
+    })
+    .await;
+}

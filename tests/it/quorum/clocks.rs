@@ -182,7 +182,7 @@ async fn a_majority_of_clocks_set_forward_is_what_tokens_are_for() {
     assert!(resource.write(second.lease().token().unwrap().get()));
     assert!(!resource.write(first.lease().token().unwrap().get()), "a stale write was accepted");
     assert_eq!(resource.refused, 1);
-    println!("two had it at once: {both}");
+    eprintln!("two had it at once: {both}");
     // The first finds out with its next extension.
     tokio::time::timeout(TTL, first.lease().lost()).await.expect("it is never told");
     second.release().await.unwrap();
@@ -198,11 +198,13 @@ async fn a_clock_set_back_holds_nobody_up_while_a_majority_is_right() {
     let guard = lock(&died, "clock", TTL).acquire().await.unwrap();
     until("it is not held on all", || masters.holding("clock") == 3).await;
     clocks.set(2, -30);
-    cache.iter().for_each(|proxy| proxy.set(Mode::Refuse));
+    for proxy in &cache {
+        proxy.set(Mode::Refuse);
+    }
     let began = Instant::now();
     let next = lock(&others, "clock", TTL).wait(4 * TTL).acquire().await.unwrap();
     assert!(began.elapsed() < TTL + Duration::from_millis(500), "{:?}", began.elapsed());
-    println!("had after {:?}; the one set back still holds the old value", began.elapsed());
+    eprintln!("had after {:?}; the one set back still holds the old value", began.elapsed());
     next.release().await.unwrap();
     drop(guard);
 }

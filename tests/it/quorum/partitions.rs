@@ -1,5 +1,6 @@
 //! Masters that cannot be reached, in both directions or in one.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use keylatch::{LockError, LockGuard, ReleaseError};
@@ -16,9 +17,11 @@ async fn holders_are_told_first(rounds: usize, keys: &[&'static str]) {
     let (mine, others) = (masters.proxies().await, masters.keylatch());
     let cache = through(&mine);
     for _ in 0..rounds {
+        let inside = AtomicUsize::new(0);
         let one = async |key| {
             let history = History::default();
-            let held = lock(&cache, key, TTL).run(async |lease| {
+            let held = lock(&cache, key, TTL).wait(Duration::from_secs(9)).run(async |lease| {
+                inside.fetch_add(1, Ordering::SeqCst);
                 history.visit(lease, Duration::from_secs(60)).await;
             });
             let waits = async {
@@ -35,6 +38,7 @@ async fn holders_are_told_first(rounds: usize, keys: &[&'static str]) {
             (aborted.saturating_duration_since(entered), entered - last)
         };
         let cut = async {
+            until("not all are inside", || inside.load(Ordering::SeqCst) == keys.len()).await;
             tokio::time::sleep(Duration::from_millis(300)).await;
             mine[0].set(Mode::Hold);
             mine[1].set(Mode::Hold);
@@ -43,7 +47,10 @@ async fn holders_are_told_first(rounds: usize, keys: &[&'static str]) {
         let (gaps, ()) = tokio::join!(all, cut);
         let late = gaps.iter().filter(|(late, _)| !late.is_zero()).count();
         let gap = gaps.iter().map(|(_, gap)| *gap).min();
-        println!("{} locks lost; told too late: {late}; least time between two holders: {gap:?}", gaps.len());
+        eprintln!(
+            "{} locks lost; told too late: {late}; least time between two holders: {gap:?}",
+            gaps.len()
+        );
         assert_eq!(late, 0, "bodies were stopped after somebody else had begun");
         mine[0].set(Mode::Pass);
         mine[1].set(Mode::Pass);
@@ -98,7 +105,9 @@ async fn a_lock_is_prolonged_by_a_majority_of_answers() {
     proxies[1].set(Mode::SwallowAnswers);
     tokio::time::timeout(TTL, guard.lease().lost()).await.expect("one of three does not suffice");
     drop(guard);
-    proxies.iter().for_each(|proxy| proxy.set(Mode::Pass));
+    for proxy in &proxies {
+        proxy.set(Mode::Pass);
+    }
     until("something is left", || masters.holding("one-way") == 0).await;
 }
 

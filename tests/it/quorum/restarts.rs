@@ -93,7 +93,7 @@ async fn bare_majorities(count: usize, lasting: Duration, change: fn(Builder) ->
         task.await.unwrap();
     }
     let visits = history.visits();
-    println!(
+    eprintln!(
         "{} visits, {} overlaps, {} regressions",
         visits.len(),
         history.overlaps(),

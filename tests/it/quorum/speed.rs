@@ -76,7 +76,7 @@ fn one_way(mut from: TcpStream, mut to: TcpStream, delay: Arc<AtomicU64>) {
 }
 
 fn marked(what: &str, took: Duration, mark: Duration) {
-    println!("{what}: {took:?} (mark {mark:?})");
+    eprintln!("{what}: {took:?} (mark {mark:?})");
     let allowed = if std::env::var_os("KEYLATCH_STRICT_FIGURES").is_some() { mark } else { 4 * mark };
     assert!(took <= allowed, "{what}: {took:?}, at most {allowed:?}");
 }

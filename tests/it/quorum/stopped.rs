@@ -31,7 +31,7 @@ async fn a_minority_costs_nothing(masters: Masters, stopped: &[usize]) {
     }
     let took = acquisitions(&cache, 300).await;
     let p99 = took[took.len() * 99 / 100];
-    println!(
+    eprintln!(
         "{} of {} stopped: p50 {:?}, p99 {p99:?}",
         stopped.len(),
         masters.servers.len(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod child;
 pub(crate) mod cluster;
+pub(crate) mod length;
 pub(crate) mod npm;
 pub(crate) mod proxy;
 pub(crate) mod redis_server;

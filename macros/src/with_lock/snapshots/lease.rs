@@ -13,6 +13,7 @@ impl Service {
             .ttl(::other::__private::Duration::from_millis(30000))
             .wait(WAIT)
             .max_hold(::other::__private::Duration::from_millis(300000))
+            .fence()
             .extend_off()
             .on_lost_continue();
         ::other::__private::with_lock(

@@ -22,7 +22,7 @@ pub(crate) enum AnyMaster {
 }
 
 impl AnyMaster {
-    /// Whether whoever waits for that lock is told when it is handed to him.
+    /// Whether whoever waits for that lock is told when it is handed over.
     pub(crate) async fn is_listening(&self, lock: &Key) -> bool {
         match self {
             Self::Redis(master) => master.connection().is_listening(lock).await,
@@ -30,7 +30,7 @@ impl AnyMaster {
         }
     }
 
-    /// Sees to it that he is, where that is possible.
+    /// Sees to it, where that is possible.
     pub(crate) async fn listen(&self, lock: &Key) -> bool {
         match self {
             Self::Redis(master) => master.connection().listen(lock).await,

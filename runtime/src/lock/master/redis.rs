@@ -37,6 +37,12 @@ impl RedisMaster {
         Self { connection, namespace, scripts: LockScripts::new() }
     }
 
+    /// Breaks the rule that a lock is freed only for its holder.
+    pub(crate) fn without_value_check(mut self) -> Self {
+        self.scripts.release = LockScripts::release_anyones();
+        self
+    }
+
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
@@ -181,6 +187,16 @@ impl RedisMaster {
         if self.connection.is_cluster() {
             return join_all(locks.iter().map(|lock| self.extend_one(lock))).await;
         }
+        let mut answers = self.extend_together(locks).await;
+        if let (Some(first), true) = (locks.first(), answers.iter().any(is_unknown)) {
+            // The server does not know the script, since it was restarted perhaps: it does after this.
+            let _also_in_the_others = self.extend_one(first).await;
+            answers = self.extend_together(locks).await;
+        }
+        answers.into_iter().map(|answer| answer.and_then(|answer| read_extended(&answer))).collect()
+    }
+
+    async fn extend_together(&self, locks: &[Extend<'_>]) -> Vec<Result<Value>> {
         let mut pipeline = Pipeline::with_capacity(locks.len());
         for Extend { lock, ttl } in locks {
             let (value, ttl) = (lock.value.bytes(), millis(*ttl));
@@ -188,21 +204,19 @@ impl RedisMaster {
             pipeline.add_command(kind.extend.by_hash(&kind.keys(&[lock.key]), &[&value, ttl.as_bytes()]));
         }
         let route = Route { key: None, server: Server::Any, repeat: Repeat::Safe };
-        let answers = match self.connection.send("extend", route, Request::all(&pipeline)).await {
-            Ok(Value::Array(answers)) if answers.len() == locks.len() => answers,
-            Ok(_) => vec![Value::Nil; locks.len()],
-            Err(error) => return locks.iter().map(|_| Err(error.clone())).collect(),
-        };
-        let mut extended = Vec::with_capacity(locks.len());
-        for (answer, lock) in answers.iter().zip(locks) {
-            extended.push(match read_extended(answer) {
-                // The server was restarted, and does not know the script any more.
-                Err(_) => self.extend_one(lock).await,
-                extended => extended,
-            });
+        match self.connection.send("extend", route, Request::all(&pipeline)).await {
+            Ok(Value::Array(answers)) if answers.len() == locks.len() => {
+                answers.into_iter().map(Ok).collect()
+            }
+            Ok(_) => locks.iter().map(|_| Err(Error::new(ErrorKind::Protocol, "extend"))).collect(),
+            Err(error) => locks.iter().map(|_| Err(error.clone())).collect(),
         }
-        extended
     }
+}
+
+/// Whether the server does not know a script by its hash.
+fn is_unknown(answer: &Result<Value>) -> bool {
+    matches!(answer, Ok(Value::ServerError(error)) if error.code() == "NOSCRIPT")
 }
 
 fn read_answer(answer: &Value, fenced: bool) -> Result<Answer> {

@@ -15,20 +15,22 @@ pub(in crate::lock) async fn acquire(options: LockBuilder) -> Result<Claim, Lock
     let unknown = |source| LockError::Unknown { key: options.key.clone(), source };
     options.home.open("lock").map_err(unknown)?;
     let waiting = Waiting { began: clock::moment(), wait: options.wait };
-    let home = options.home.clone();
-    let claim = match home.lock_master() {
-        AnyMaster::Embedded(master) => embedded::acquire(options, master, &waiting).await?,
+    let claim = match options.home.lock_master() {
+        AnyMaster::Embedded(_) => embedded::acquire(options, &waiting).await?,
         // Counted by each master, three could have two permits: each has two of three masters.
         AnyMaster::Quorum(_) if options.sharing.permits().is_some() => {
+            let home = options.home.clone();
             Box::pin(slots::acquire(options, home.lock_master(), &waiting)).await?
         }
         // On the heap: in place it would be part of every caller's future, also on the embedded store.
-        master @ (AnyMaster::Redis(_) | AnyMaster::Quorum(_)) => {
-            Box::pin(remote::acquire(options, master, &waiting)).await?
+        AnyMaster::Redis(_) | AnyMaster::Quorum(_) => {
+            let home = options.home.clone();
+            Box::pin(remote::acquire(options, home.lock_master(), &waiting)).await?
         }
         AnyMaster::Unusable(reason) => return Err(unknown(reason.clone())),
     };
     telemetry::lock_acquired(claim.lease.key(), || clock::moment() - waiting.began);
+    claim.let_driver_look().await;
     Ok(claim)
 }
 

@@ -50,6 +50,13 @@ impl Claim {
         Self { options, lease, hold, registered }
     }
 
+    /// Lets the driver look at the lock before its holder may block the thread.
+    pub(super) async fn let_driver_look(&self) {
+        if self.registered.as_ref().is_some_and(Registered::woke_driver) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Frees the lock.
     ///
     /// # Errors

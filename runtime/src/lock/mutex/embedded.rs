@@ -8,47 +8,39 @@ use super::acquire::{Waiting, look_again};
 use super::claim::{Claim, Hold};
 use crate::clock::{self, Moment};
 use crate::lock::LockError;
-use crate::lock::master::{EmbeddedMaster, Owned, Taken};
+use crate::lock::master::{AnyMaster, EmbeddedMaster, Owned, Taken};
 use crate::lock::options::{LockBuilder, validity};
 use crate::lock::value::LockValue;
 
-pub(super) async fn acquire(
-    options: LockBuilder,
-    master: &EmbeddedMaster,
-    waiting: &Waiting,
-) -> Result<Claim, LockError> {
+pub(super) async fn acquire(options: LockBuilder, waiting: &Waiting) -> Result<Claim, LockError> {
     let value = LockValue::new();
-    match master.take(
-        Owned { key: &options.key, value, sharing: options.sharing },
-        options.ttl,
-        waiting.began,
-        None,
-    ) {
-        Taken::Granted => Ok(granted(options, master, value, waiting.began)),
-        Taken::Held { .. } => Box::pin(wait(options, master, value, waiting)).await,
+    match master(&options).take(owned(&options, value), options.ttl, waiting.began, None) {
+        Taken::Granted => Ok(granted(options, value, waiting.began)),
+        Taken::Held { .. } => Box::pin(wait(options, value, waiting)).await,
     }
 }
 
-async fn wait(
-    options: LockBuilder,
-    master: &EmbeddedMaster,
-    value: LockValue,
-    waiting: &Waiting,
-) -> Result<Claim, LockError> {
+fn master(options: &LockBuilder) -> &EmbeddedMaster {
+    match options.home.lock_master() {
+        AnyMaster::Embedded(master) => master,
+        _ => unreachable!("the lock is one of the embedded store"),
+    }
+}
+
+fn owned(options: &LockBuilder, value: LockValue) -> Owned<'_> {
+    Owned { key: &options.key, value, sharing: options.sharing }
+}
+
+async fn wait(options: LockBuilder, value: LockValue, waiting: &Waiting) -> Result<Claim, LockError> {
     let wake = Arc::new(Notify::new());
-    let queued = Queued { options: &options, master, value };
+    let queued = Queued { options: &options, value };
     loop {
         let rest = waiting.left(&options)?;
         let now = clock::moment();
-        match master.take(
-            Owned { key: &options.key, value, sharing: options.sharing },
-            options.ttl,
-            now,
-            Some(&wake),
-        ) {
+        match master(&options).take(owned(&options, value), options.ttl, now, Some(&wake)) {
             Taken::Granted => {
                 std::mem::forget(queued);
-                return Ok(granted(options, master, value, now));
+                return Ok(granted(options, value, now));
             }
             Taken::Held { left, place } => {
                 tokio::select! {
@@ -63,20 +55,17 @@ async fn wait(
 /// A place in the queue; given up when it is dropped.
 struct Queued<'a> {
     options: &'a LockBuilder,
-    master: &'a EmbeddedMaster,
     value: LockValue,
 }
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        let sharing = self.options.sharing;
-        let owned = Owned { key: &self.options.key, value: self.value, sharing };
-        let _left = self.master.give_up(owned, clock::moment());
+        let _left = master(self.options).give_up(owned(self.options, self.value), clock::moment());
     }
 }
 
-fn granted(options: LockBuilder, master: &EmbeddedMaster, value: LockValue, now: Moment) -> Claim {
-    let token = options.mint(1).map(|mint| master.token(options.sharing, mint));
+fn granted(options: LockBuilder, value: LockValue, now: Moment) -> Claim {
+    let token = options.mint(1).map(|mint| master(&options).token(options.sharing, mint));
     let until = now + validity(options.ttl);
     Claim::new(options, Hold::Embedded(value), token, until, now)
 }

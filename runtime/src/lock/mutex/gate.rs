@@ -40,12 +40,21 @@ pub(super) struct Wants {
 /// Where a caller stands.
 #[derive(Debug)]
 pub(super) enum Entered {
-    /// Nobody else stands for the lock.
-    First,
+    /// Nobody else stands for the lock, or one that has lost it; the epoch.
+    First(u64),
     /// Others do; the turn will come.
     Behind(oneshot::Receiver<(u64, Turn)>),
     /// Others do, and the caller does not wait.
     Refused,
+}
+
+impl Gate {
+    /// A new epoch, if who has the turn has lost the lock.
+    fn take_over(&mut self) -> Option<u64> {
+        self.holder.take_if(|lease| lease.is_lost())?;
+        self.epoch += 1;
+        Some(self.epoch)
+    }
 }
 
 impl Gates {
@@ -58,9 +67,14 @@ impl Gates {
         match self.gates().entry(key.0.clone()) {
             Entry::Vacant(nobody) => {
                 nobody.insert(Gate::default());
-                Entered::First
+                Entered::First(0)
             }
             Entry::Occupied(mut gate) => {
+                if gate.get().waiters.is_empty()
+                    && let Some(epoch) = gate.get_mut().take_over()
+                {
+                    return Entered::First(epoch);
+                }
                 let Some(wants) = wants else { return Entered::Refused };
                 let (turn, taken) = oneshot::channel();
                 gate.get_mut().waiters.push_back(Waiter { wants, turn });
@@ -83,12 +97,7 @@ impl Gates {
 
     /// Takes the turn from somebody who has lost the lock and is still there; the new epoch.
     pub(super) fn take_over(&self, key: &Key) -> Option<u64> {
-        let mut gates = self.gates();
-        let gate = gates.get_mut(&key.0)?;
-        gate.holder.as_ref().filter(|lease| lease.is_lost())?;
-        gate.holder = None;
-        gate.epoch += 1;
-        Some(gate.epoch)
+        self.gates().get_mut(&key.0)?.take_over()
     }
 
     /// Gives the turn to the first who still waits, as it suits that one.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::acquire::{Waiting, look_again};
@@ -28,24 +29,21 @@ pub(super) async fn acquire(
 ) -> Result<Claim, LockError> {
     if options.sharing != Sharing::Alone {
         // Those who have it together have nothing to hand to each other: each asks for itself.
-        let mut active = active(&options, APART, Turn::fresh());
+        let mut active = Active::new(&options, &Handle::current(), APART, Turn::fresh());
         Asking { options: &options, master, waiting }.ask(&mut active).await?;
         return Ok(hold(options, active));
     }
     let wants = Wants { ttl: options.ttl, fence: options.fence };
+    let runtime = Handle::current();
     let mut active = match options.home.gates().enter(&options.key, (!waiting.is_try()).then_some(wants)) {
-        Entered::First => active(&options, 0, Turn::fresh()),
-        Entered::Behind(turn) => Behind { options: &options, turn }.wait(waiting).await?,
+        Entered::First(epoch) => Active::new(&options, &runtime, epoch, Turn::fresh()),
+        Entered::Behind(turn) => Behind { options: &options, runtime, turn }.wait(waiting).await?,
         Entered::Refused => return Err(LockError::Busy { key: options.key.clone() }),
     };
     if let Some(Turn::Ask(_)) = active.turn {
         Asking { options: &options, master, waiting }.ask(&mut active).await?;
     }
     Ok(hold(options, active))
-}
-
-fn active(options: &LockBuilder, epoch: u64, turn: Turn) -> Active {
-    Active::new(options, epoch, turn)
 }
 
 /// Of those who stand at no gate.
@@ -64,7 +62,7 @@ impl Together {
     pub(in crate::lock) fn new(options: LockBuilder) -> Self {
         let ask = Ask { is_known: true, ..Ask::new(None) };
         let value = ask.value;
-        let active = active(&options, APART, Turn::Ask(ask));
+        let active = Active::new(&options, &Handle::current(), APART, Turn::Ask(ask));
         Self { options, value, active }
     }
 
@@ -106,6 +104,7 @@ fn hold(options: LockBuilder, mut active: Active) -> Claim {
 /// Waits behind others of this process. Dropped with the turn in hand, it gives it on.
 struct Behind<'a> {
     options: &'a LockBuilder,
+    runtime: Handle,
     turn: oneshot::Receiver<(u64, Turn)>,
 }
 
@@ -117,14 +116,14 @@ impl Behind<'_> {
                 biased;
                 turn = &mut self.turn => {
                     return Ok(match turn {
-                        Ok((epoch, turn)) => active(self.options, epoch, turn),
+                        Ok((epoch, turn)) => Active::new(self.options, &self.runtime, epoch, turn),
                         // Nobody drops those who wait; still, nobody is left out either.
-                        Err(_) => active(self.options, APART, Turn::fresh()),
+                        Err(_) => Active::new(self.options, &self.runtime, APART, Turn::fresh()),
                     });
                 }
                 () = clock::sleep(rest.min(LOOK)) => {
                     if let Some(epoch) = self.options.home.gates().take_over(&self.options.key) {
-                        return Ok(active(self.options, epoch, Turn::fresh()));
+                        return Ok(Active::new(self.options, &self.runtime, epoch, Turn::fresh()));
                     }
                 }
             }
@@ -136,7 +135,7 @@ impl Drop for Behind<'_> {
     fn drop(&mut self) {
         self.turn.close();
         if let Ok((epoch, turn)) = self.turn.try_recv() {
-            drop(active(self.options, epoch, turn));
+            drop(Active::new(self.options, &self.runtime, epoch, turn));
         }
     }
 }
@@ -273,7 +272,7 @@ impl Asking<'_> {
 /// of ours that was sent at a known time. Its clock may be slow or fast by a hundredth, and nothing happens later than now.
 fn granted_after(sent: Moment, at: MasterTime, push: Push) -> Moment {
     let later = push.at.since(at);
-    (sent + (later - later / 100)).min(clock::moment())
+    (sent + later.mul_f64(0.99)).min(clock::moment())
 }
 
 /// The pauses of who is not told.

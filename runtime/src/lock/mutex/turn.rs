@@ -147,14 +147,14 @@ pub(super) struct Active {
 }
 
 impl Active {
-    pub(super) fn new(options: &LockBuilder, epoch: u64, turn: Turn) -> Self {
+    pub(super) fn new(options: &LockBuilder, runtime: &Handle, epoch: u64, turn: Turn) -> Self {
         Self {
             home: options.home.clone(),
             key: options.key.clone(),
             sharing: options.sharing,
             ttl: options.ttl,
             epoch,
-            runtime: Handle::current(),
+            runtime: runtime.clone(),
             turn: Some(turn),
             registered: None,
         }
@@ -173,10 +173,10 @@ impl Active {
         }
     }
 
-    /// The lock was extended meanwhile.
+    /// The lock was extended meanwhile, or lost.
     pub(super) fn held_until(&mut self, deadline: Moment) {
         if let Some(Turn::Hold(tenure)) = &mut self.turn {
-            tenure.until = tenure.until.max(deadline);
+            tenure.until = if deadline == Moment::PAST { deadline } else { tenure.until.max(deadline) };
         }
     }
 
@@ -189,8 +189,10 @@ impl Active {
     pub(super) async fn release(mut self, registered: Option<Registered>) -> Result<Freed> {
         self.registered = registered;
         let Some(turn) = self.turn.take() else { return Ok(Freed::NotHeld) };
+        // The next one asks for what had ended, and may not get it.
+        let is_ours = matches!(&turn, Turn::Hold(tenure) if clock::moment() < tenure.until);
         match self.home.gates().hand_on(&self.key, self.epoch, turn) {
-            Ok(()) => return Ok(Freed::HandedOver),
+            Ok(()) => return Ok(if is_ours { Freed::HandedOver } else { Freed::NotHeld }),
             Err(turn) => self.turn = Some(turn),
         }
         let freed = match &self.turn {
@@ -244,12 +246,29 @@ async fn reap(place: Place, sharing: Sharing, turn: Turn, ttl: Duration, _regist
     let expires = clock::moment() + ttl;
     let mut place = Some(place);
     let mut pause = FIRST_PAUSE;
-    while let Err(error) = turn.give_up(&home, &key, sharing).await {
+    let freed = loop {
+        let error = match turn.give_up(&home, &key, sharing).await {
+            Ok(freed) => break freed,
+            Err(error) => error,
+        };
         drop(place.take());
         if clock::moment() + pause >= expires {
             return telemetry::unlock_failed(&key, &error);
         }
         clock::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    };
+    drop(place);
+    if let (Turn::Ask(_), Freed::NotHeld) = (&turn, freed) {
+        for later in OVERTAKEN {
+            clock::sleep(later).await;
+            // As good as the first: what cannot be told now ends by itself.
+            drop(turn.give_up(&home, &key, sharing).await);
+        }
     }
 }
+
+/// When what was asked for and given up is given up again: the request may have been sent over another connection of the pool
+/// than what takes it back, and come later.
+const OVERTAKEN: [Duration; 3] =
+    [Duration::from_millis(20), Duration::from_millis(200), Duration::from_secs(2)];

@@ -178,6 +178,7 @@ mod tests {
 
     const LONGEST: Duration = Duration::from_secs(10);
 
+    #[expect(clippy::unnecessary_wraps, reason = "a look that was answered, among some that were not")]
     fn look(run: &str, ledger: Option<(&str, Token)>) -> Option<Look> {
         let ledger = ledger.map(|(run, high)| Ledger { run: run.into(), high, longest: LONGEST });
         Some(Look { run: run.into(), uptime: Duration::ZERO, ledger })

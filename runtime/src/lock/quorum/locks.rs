@@ -71,7 +71,8 @@ impl<M: Master> QuorumLocks<M> {
         loop {
             let key = request.lock.key.clone();
             // What an earlier try has left is given back in the background, and must not be taken for what this one has.
-            let ask = Ask { key, value: LockValue::new(), ttl: request.ttl, tokens };
+            let ask =
+                Ask { key, value: LockValue::new(), sharing: request.lock.sharing, ttl: request.ttl, tokens };
             let ballot = Ballot::new(Arc::clone(quorum), ask);
             let refusal = match ballot.acquire(proposal, was_short).await {
                 Ok(won) => return Ok((Arc::new(ballot), won.token)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::key::Key;
+use crate::lock::sharing::Sharing;
 use crate::lock::value::LockValue;
 
 /// A fencing token. Below 2^53, so that a server's scripts count it exactly.
@@ -19,6 +20,7 @@ pub(crate) type RunId = Arc<str>;
 pub(crate) struct Ask {
     pub(crate) key: Key,
     pub(crate) value: LockValue,
+    pub(crate) sharing: Sharing,
     pub(crate) ttl: Duration,
     /// How many fencing tokens are wanted, in a row; 0 for none.
     pub(crate) tokens: u64,

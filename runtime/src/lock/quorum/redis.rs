@@ -9,7 +9,8 @@ use redis::Value;
 use super::master::{Acquired, Ask, Extended, Ledger, Look, Master, Owned, RunId, Token};
 use crate::connection::{Connection, Repeat};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{Key, Namespace, counter_of};
+use crate::key::{Key, Namespace, counter_of, shared_of, wanted_of};
+use crate::lock::sharing::Sharing;
 use crate::script::QuorumScripts;
 
 /// See the module.
@@ -39,6 +40,38 @@ impl RedisNode {
     }
 }
 
+/// The keys of one lock on a master.
+struct Keys<'a> {
+    lock: &'a Key,
+    ledger: &'a Key,
+    counter: Key,
+    /// The mark of those who want it alone, and those who share it.
+    wanted: Key,
+    shared: Key,
+}
+
+impl Keys<'_> {
+    fn each(&self) -> [&Key; 5] {
+        [self.lock, self.ledger, &self.counter, &self.wanted, &self.shared]
+    }
+}
+
+fn is_shared(ask: &Ask) -> bool {
+    ask.sharing == Sharing::Shared
+}
+
+impl RedisNode {
+    fn keys<'a>(&'a self, ask: &'a Ask) -> Keys<'a> {
+        Keys {
+            lock: &ask.key,
+            ledger: &self.ledger,
+            counter: counter_of(&ask.key),
+            wanted: wanted_of(&ask.key),
+            shared: shared_of(&ask.key),
+        }
+    }
+}
+
 impl Master for RedisNode {
     fn name(&self) -> &str {
         &self.name
@@ -51,12 +84,12 @@ impl Master for RedisNode {
     async fn acquire(&self, ask: &Ask, proposal: Token) -> Result<Acquired> {
         let (ttl, proposal) = (millis(ask.ttl), decimal(proposal));
         let (tokens, life) = (decimal(ask.tokens), millis(COUNTER_LIFE));
-        let keys = [&ask.key, &self.ledger, &counter_of(&ask.key)];
+        let keys = self.keys(ask);
         let args =
             [&ask.value.bytes()[..], ttl.as_bytes(), proposal.as_bytes(), tokens.as_bytes(), life.as_bytes()];
-        let script = &self.scripts.acquire;
+        let script = if is_shared(ask) { &self.scripts.shared.acquire } else { &self.scripts.acquire };
         // Not repeated: a refusal must mean that nothing of ours is on its way any more.
-        let answer = script.run(&self.connection, "lock", Repeat::Never, &keys, &args).await?;
+        let answer = script.run(&self.connection, "lock", Repeat::Never, &keys.each(), &args).await?;
         match parts(&answer) {
             [Value::Int(1), Value::Int(counter), run] => match text(run) {
                 Some(admitted) => Ok(Acquired::Granted { counter: unsigned(*counter), admitted }),
@@ -72,10 +105,10 @@ impl Master for RedisNode {
 
     async fn extend(&self, ask: &Ask, token: Token) -> Result<Extended> {
         let (ttl, token, life) = (millis(ask.ttl), decimal(token), millis(COUNTER_LIFE));
-        let keys = [&ask.key, &self.ledger, &counter_of(&ask.key)];
+        let keys = self.keys(ask);
         let args = [&ask.value.bytes()[..], ttl.as_bytes(), token.as_bytes(), life.as_bytes()];
-        let script = &self.scripts.extend;
-        let answer = script.run(&self.connection, "extend", Repeat::Never, &keys, &args).await?;
+        let script = if is_shared(ask) { &self.scripts.shared.extend } else { &self.scripts.extend };
+        let answer = script.run(&self.connection, "extend", Repeat::Never, &keys.each(), &args).await?;
         match parts(&answer) {
             [Value::Int(1), Value::Int(left)] => {
                 Ok(Extended::Kept { left: Duration::from_millis(unsigned(*left)) })
@@ -88,16 +121,16 @@ impl Master for RedisNode {
 
     async fn raise(&self, ask: &Ask, token: Token) -> Result<Owned> {
         let (token, life) = (decimal(token), millis(COUNTER_LIFE));
-        let keys = [&ask.key, &self.ledger, &counter_of(&ask.key)];
+        let keys = self.keys(ask);
         let args = [&ask.value.bytes()[..], token.as_bytes(), life.as_bytes()];
-        let script = &self.scripts.raise;
-        owned("raise", &script.run(&self.connection, "raise", Repeat::Safe, &keys, &args).await?)
+        let script = if is_shared(ask) { &self.scripts.shared.raise } else { &self.scripts.raise };
+        owned("raise", &script.run(&self.connection, "raise", Repeat::Safe, &keys.each(), &args).await?)
     }
 
     async fn release(&self, ask: &Ask) -> Result<Owned> {
-        let script = &self.scripts.release;
-        let args = [&ask.value.bytes()[..]];
-        owned("unlock", &script.run(&self.connection, "unlock", Repeat::Safe, &[&ask.key], &args).await?)
+        let script = if is_shared(ask) { &self.scripts.shared.release } else { &self.scripts.release };
+        let (keys, args) = (self.keys(ask), [&ask.value.bytes()[..]]);
+        owned("unlock", &script.run(&self.connection, "unlock", Repeat::Safe, &keys.each(), &args).await?)
     }
 
     async fn look(&self) -> Result<Look> {

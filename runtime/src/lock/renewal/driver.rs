@@ -6,6 +6,7 @@ use tokio::runtime;
 use tokio::sync::Notify;
 
 use super::table::Kept;
+use super::thread::RenewalThread;
 use crate::instance::WeakKeylatch;
 use crate::lock::master::{Extend, LockMaster, Owned};
 use crate::{Keylatch, clock};
@@ -59,7 +60,8 @@ async fn extend(home: Keylatch, due: Vec<(usize, Kept)>) {
             ttl: *ttl,
         })
         .collect();
-    let answers = home.lock_master().extend(&requests).await;
+    let master = home.renewals().thread().map_or_else(|| home.lock_master(), RenewalThread::master);
+    let answers = master.extend(&requests).await;
     for ((index, kept), answer) in due.iter().zip(answers) {
         match answer {
             Ok(Some(_left)) => home.renewals().extended(*index, kept, sent),

@@ -1,9 +1,11 @@
-//! What keeps held locks: a task for each runtime extends all locks of an instance, those that are due about now in one
+//! What keeps held locks: a task for each runtime, or one on a thread of its own, extends all locks of an instance, those that are due about now in one
 //! request, whether or not their bodies are polled, and declares their loss before anybody else can have them.
 
 mod driver;
 mod table;
+mod thread;
 
 pub(crate) use table::Renewals;
+pub(crate) use thread::RenewalThread;
 
 pub(super) use table::{Kept, Registered};

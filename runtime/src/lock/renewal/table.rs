@@ -1,6 +1,6 @@
 //! The locks that this process holds, and when each is to be extended.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use slab::Slab;
@@ -8,6 +8,7 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;
 
 use super::driver;
+use super::thread::RenewalThread;
 use crate::Keylatch;
 use crate::clock::Moment;
 use crate::key::Key;
@@ -18,7 +19,10 @@ use crate::telemetry;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Renewals(Mutex<Table>);
+pub(crate) struct Renewals {
+    table: Mutex<Table>,
+    thread: OnceLock<RenewalThread>,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -58,6 +62,7 @@ pub(in crate::lock) struct Kept {
 pub(in crate::lock) struct Registered {
     home: Keylatch,
     index: usize,
+    woke_driver: bool,
 }
 
 /// What a look at the table came to.
@@ -76,8 +81,18 @@ impl Entry {
 }
 
 impl Renewals {
+    /// From now on locks are extended by that thread.
+    pub(crate) fn move_to(&self, thread: RenewalThread) {
+        let _second = self.thread.set(thread);
+    }
+
+    /// The thread that extends locks, if there is one apart from the runtimes that take them.
+    pub(super) fn thread(&self) -> Option<&RenewalThread> {
+        self.thread.get()
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the validity of every lock: bodies are stopped at their next await, guards told, and each gives its lock back.
@@ -146,7 +161,7 @@ impl Renewals {
 }
 
 impl Registered {
-    /// A lock that was just had until its lease's deadline. It is extended from the current runtime.
+    /// A lock that was just had until its lease's deadline. It is extended from the current runtime, unless by a thread.
     pub(in crate::lock) fn new(options: &LockBuilder, kept: Kept, now: Moment) -> Self {
         let home = &options.home;
         let life = kept.lease.deadline() - now;
@@ -159,16 +174,18 @@ impl Registered {
             (false, false) => None,
         };
         let give_up_at = options.max_hold.map(|limit| now + limit);
-        let current = Handle::try_current().ok();
+        let thread = home.renewals().thread();
+        let current = thread.map(|thread| thread.runtime().clone()).or_else(|| Handle::try_current().ok());
         let runtime = current.as_ref().map(Handle::id);
         let entry = Entry { kept, runtime, due, again: options.extend, give_up_at };
         let next = entry.next();
         let mut table = home.renewals().table();
         let index = table.locks.insert(entry);
+        let mut woke_driver = true;
         if let Some(current) = current {
             let known = table.drivers.iter_mut().find(|driver| Some(driver.runtime) == runtime);
             match known {
-                Some(driver) if driver.next <= next => {}
+                Some(driver) if driver.next <= next => woke_driver = false,
                 Some(driver) => {
                     driver.next = next;
                     driver.wake.notify_one();
@@ -180,7 +197,13 @@ impl Registered {
                 }
             }
         }
-        Self { home: home.clone(), index }
+        Self { home: home.clone(), index, woke_driver }
+    }
+
+    /// Whether the driver has yet to look at this lock, as the next task of the current thread, which no other thread takes
+    /// over: a body that blocks would keep it from running, and so all locks from being extended.
+    pub(in crate::lock) fn woke_driver(&self) -> bool {
+        self.woke_driver
     }
 
     /// From now on the lock is not extended.

@@ -1,4 +1,5 @@
--- KEYS[1] the lock; KEYS[2] the ledger of this master; KEYS[3] the lock's counter of tokens. ARGV[1] our value; ARGV[2] the lock's
+-- KEYS[1] the lock; KEYS[2] the ledger of this master; KEYS[3] the lock's counter of tokens; KEYS[4] the mark of those who want it
+-- alone while others share it, which keeps new ones of those out until it ends or is had. ARGV[1] our value; ARGV[2] the lock's
 -- life in milliseconds; ARGV[3] our proposal for a token; ARGV[4] how many tokens, 0 for none; ARGV[5] the life of an idle
 -- counter.
 -- Returns {1, last token, admitted run}, {0, what is left of the lock's life}, or {-1} without a ledger: then nothing was set.
@@ -9,8 +10,12 @@ if not ledger[1] then
 end
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then
+  if holder == 'shared' then
+    redis.call('SET', KEYS[4], '', 'PX', 400)
+  end
   return {0, redis.call('PTTL', KEYS[1])}
 end
+redis.call('DEL', KEYS[4])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 if tonumber(ARGV[2]) > tonumber(ledger[3]) then
   redis.call('HSET', KEYS[2], 'longest', ARGV[2])

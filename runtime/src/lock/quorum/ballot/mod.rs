@@ -109,7 +109,7 @@ impl<M: Master> Count<M> {
     fn ask(&self, state: &mut State, index: usize, question: Question, patience: Duration) {
         state.requests += 1;
         let request = state.requests;
-        let (now, sent) = (clock::now(), clock::moment());
+        let (now, began) = (clock::now(), clock::moment());
         let seat = &mut state.seats[index];
         seat.request = request;
         seat.vote = Vote::Open { sent: now, until: now + patience };
@@ -129,7 +129,7 @@ impl<M: Master> Count<M> {
                 Question::Raise { token } => Said::Raised(token, master.raise(&ask, token).await),
                 Question::Release => Said::Released(master.release(&ask).await),
             };
-            Answer { index, request, between: Between { sent, answered: clock::moment() }, said }
+            Answer { index, request, between: Between { sent: began, answered: clock::moment() }, said }
         }));
     }
 

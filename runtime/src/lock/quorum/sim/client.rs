@@ -14,6 +14,7 @@ use crate::lock::quorum::Quorum;
 use crate::lock::quorum::ballot::{Ballot, Prolonged, Won};
 use crate::lock::quorum::contention;
 use crate::lock::quorum::master::{Ask, Token};
+use crate::lock::sharing::Sharing;
 use crate::lock::value::LockValue;
 
 pub(super) const TTL: Duration = Duration::from_secs(1);
@@ -83,6 +84,7 @@ impl Client {
             let ask = Ask {
                 key: self.key.clone(),
                 value: LockValue::new(),
+                sharing: Sharing::Alone,
                 ttl: TTL,
                 tokens: draw(|rng| rng.u64(1..=3)),
             };

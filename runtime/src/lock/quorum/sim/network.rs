@@ -59,7 +59,7 @@ impl Weather {
 
 thread_local! {
     /// One simulation runs on a thread at a time.
-    static RNG: RefCell<fastrand::Rng> = RefCell::new(fastrand::Rng::with_seed(0));
+    static RNG: RefCell<fastrand::Rng> = const { RefCell::new(fastrand::Rng::with_seed(0)) };
 }
 
 /// Everything that follows on this thread is drawn from the seed.
@@ -235,7 +235,7 @@ impl SimMaster {
 }
 
 fn copy(ask: &Ask) -> Ask {
-    Ask { key: ask.key.clone(), value: ask.value, ttl: ask.ttl, tokens: ask.tokens }
+    Ask { key: ask.key.clone(), ..*ask }
 }
 
 impl Master for SimMaster {

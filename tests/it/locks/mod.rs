@@ -1,6 +1,10 @@
 //! Promise 3: a lock that cannot be proven is not held. Processes exclude each other, killed and stopped holders are
 //! followed in time, and a cancelled one leaves nothing behind.
 
+mod fencing;
+mod renewal;
+mod waiting;
+
 use std::fs;
 use std::future::{Future, poll_fn};
 use std::io::Write;
@@ -254,7 +258,14 @@ async fn cancelled_at_every_await(server: &RedisServer, late: bool, warm: Option
         let waited = dropped_after(waiting, polls, late).await;
         guard.release().await.unwrap();
         nothing_is_left(server, &three, "a dropped wait left its key").await;
-        if free && run && waited {
+        // And while another process does.
+        let four = cache();
+        let guard = lock(&four, Duration::from_secs(60)).acquire().await.unwrap();
+        let queued = lock(&one, Duration::from_secs(60)).wait(Duration::from_millis(40)).acquire();
+        let queued = dropped_after(queued, polls, late).await;
+        guard.release().await.unwrap();
+        nothing_is_left(server, &one, "a dropped place in the queue was left").await;
+        if free && run && waited && queued {
             assert!(polls >= 3, "it has more awaits than that");
             return;
         }
