@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 const ROUNDS: usize = 9;
+/// Seconds of one round, unless the environment says otherwise.
+const FULL: f64 = 0.25;
 
 /// How many tasks call, and what is shown.
 #[derive(Debug, Clone, Copy)]
@@ -111,17 +113,33 @@ impl Contest {
 }
 
 /// Whether a word on the command line is part of the name; cargo adds flags of its own.
-fn is_wanted(name: &str) -> bool {
+pub(crate) fn is_wanted(name: &str) -> bool {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     words.is_empty() || words.iter().any(|word| name.contains(word))
 }
 
 fn round_time() -> Duration {
-    let seconds = std::env::var("KEYLATCH_BENCH_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
-    Duration::from_secs_f64(seconds.unwrap_or(0.25))
+    Duration::from_secs_f64(round_seconds())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+fn round_seconds() -> f64 {
+    let seconds = std::env::var("KEYLATCH_BENCH_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    seconds.unwrap_or(FULL)
+}
+
+/// How large to make what takes its time by its size: all of it in a full run, less in shorter ones.
+pub(crate) fn scaled(size: usize) -> usize {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a size"
+    )]
+    let scaled = (size as f64 * (round_seconds() / FULL).min(1.0)) as usize;
+    scaled
+}
+
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

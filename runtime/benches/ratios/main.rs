@@ -11,6 +11,7 @@
 mod contest;
 mod contestants;
 mod server;
+mod sweep;
 
 use contest::{Contest, Unit};
 use contestants::{Bare, ByHand, Ours};
@@ -70,4 +71,5 @@ async fn run() {
     alone.run("hit on the embedded store | decode alone", |_| bare.decode(), |i| embedded.hit(i)).await;
     alone.run("hit, `Arc<T>`, embedded | decode alone", |_| bare.decode(), |i| embedded.hit_shared(i)).await;
     alone.run("lock and release, embedded | decode alone", |_| bare.decode(), |_| embedded.lock()).await;
+    sweep::run().await;
 }

@@ -29,6 +29,12 @@ impl Server {
         }
         server
     }
+
+    /// A connection of the bare client.
+    pub(crate) async fn connect(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.url.as_str()).expect("a good URL");
+        client.get_multiplexed_async_connection().await.expect("the server answers")
+    }
 }
 
 impl Drop for Server {

@@ -24,7 +24,7 @@ use crate::cache::{Attempts, Entry, Flights, Function, Slides};
 use crate::clock;
 use crate::connection::{Connection, Health};
 use crate::error::{Error, ErrorKind, Result};
-use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
+use crate::invalidation::{Invalidation, Kept, Report, Sweep, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
 use crate::lock::{HeldLocks, LockBuilder};
@@ -104,6 +104,8 @@ pub(crate) struct Rules {
     pub(crate) keep_invalidations: bool,
     /// What is kept in memory was reserved before it was read, and nothing has changed since.
     pub(crate) reserve: bool,
+    /// What is in memory goes when the connection that watches it is lost.
+    pub(crate) give_up: bool,
     /// How much later than it could a value is kept in memory: between the answer and the keeping anything may happen.
     pub(crate) keep_later: Duration,
     /// Whoever renews an entry claims that first, so that nobody else does.
@@ -116,6 +118,7 @@ impl Default for Rules {
             check_fills: true,
             keep_invalidations: true,
             reserve: true,
+            give_up: true,
             keep_later: Duration::ZERO,
             claim_refreshes: true,
         }
@@ -243,13 +246,16 @@ impl Keylatch {
         self.invalidation(|invalidation| invalidation.tag(|writer| writer.encoded(tag.as_bytes()))).await
     }
 
-    /// Invalidates every entry whose key matches, and those made from them. Scans the keys of the server in small steps,
-    /// so its time grows with their number; prefer tags.
+    /// Invalidates every entry whose key matches, and those made from them. Scans the keys of the servers in small steps,
+    /// so its time grows with their number (a second for a million); prefer tags. The [`Sweep`] can tell how far it has
+    /// come, and dropping it ends it.
     ///
     /// # Errors
     /// [`ErrorKind::Pattern`] if the pattern would match everything; else as [`invalidate`](Self::invalidate).
-    pub async fn invalidate_matching(&self, pattern: &Pattern) -> Result<()> {
-        self.invalidation(|invalidation| invalidation.matching(pattern)).await
+    pub fn invalidate_matching(&self, pattern: &Pattern) -> Sweep<'static> {
+        let mut invalidation = Invalidation::new(&PROGRAMMATIC, self.clone());
+        invalidation.matching(pattern);
+        Sweep::new(invalidation)
     }
 
     /// Invalidates every entry of a function, in constant time.
@@ -300,13 +306,13 @@ impl Keylatch {
     }
 
     /// Carries out what belongs here; keeps it if that fails.
-    pub(crate) async fn carry_out(&self, targets: Vec<Target>) -> Result<()> {
+    pub(crate) async fn carry_out(&self, targets: Vec<Target>, report: &Report<'_>) -> Result<()> {
         let keeps = self.rules().keep_invalidations;
         if keeps && self.0.store.connection().is_some_and(Connection::replays) {
             self.0.kept.remember(&targets, self.space().all());
             ensure_keeper(self);
         }
-        let outcome = carry_out(self.store(), &targets).await;
+        let outcome = carry_out(self.store(), &targets, report).await;
         self.forget_matching(&targets);
         if let Err(error) = &outcome
             && keeps
@@ -440,7 +446,7 @@ fn local(store: &AnyStore, tuning: Tuning) -> Option<Arc<Local>> {
         AnyStore::Redis(redis) if !redis.connection().distrusts() => Ticks::coarse(),
         AnyStore::Redis(_) | AnyStore::Unusable(_) => return None,
     };
-    let local = Local::new(tuning.local_memory_limit, ticks, tuning.rules.reserve);
+    let local = Local::new(tuning.local_memory_limit, ticks, tuning.rules);
     store.tell(Arc::clone(&local));
     Some(local)
 }

@@ -18,8 +18,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::store::{Freshness, Reading, Values};
 
-/// Callers that travel together at most.
-const MOST_CALLERS: usize = 256;
+/// Callers that travel together at most: also a thousand who ask for one key.
+const MOST_CALLERS: usize = 1_024;
 /// Keys of one caller above which it is sent alone.
 const MOST_KEYS: usize = 32;
 /// Bytes that one merged reply should not exceed, judged by the replies before it.
