@@ -118,7 +118,7 @@ pub(crate) fn is_wanted(name: &str) -> bool {
     words.is_empty() || words.iter().any(|word| name.contains(word))
 }
 
-fn round_time() -> Duration {
+pub(crate) fn round_time() -> Duration {
     Duration::from_secs_f64(round_seconds())
 }
 

@@ -11,7 +11,10 @@
 mod contest;
 mod contestants;
 mod server;
+mod sizes;
+mod stampede;
 mod sweep;
+mod tags;
 
 use contest::{Contest, Unit};
 use contestants::{Bare, ByHand, Ours};
@@ -71,5 +74,8 @@ async fn run() {
     alone.run("hit on the embedded store | decode alone", |_| bare.decode(), |i| embedded.hit(i)).await;
     alone.run("hit, `Arc<T>`, embedded | decode alone", |_| bare.decode(), |i| embedded.hit_shared(i)).await;
     alone.run("lock and release, embedded | decode alone", |_| bare.decode(), |_| embedded.lock()).await;
+    sizes::run().await;
+    stampede::run().await;
+    tags::run().await;
     sweep::run().await;
 }

@@ -34,7 +34,7 @@ pub(crate) struct Figures {
     /// Invalidations that no server acknowledged.
     pub(crate) refused: u64,
     /// Answers that were older than what the same instance had invalidated before the call.
-    old: u64,
+    pub(crate) old: u64,
     /// Entries that were cached at the end, seen by each instance, and those of them that were stale.
     cached: usize,
     pub(crate) stale: usize,
@@ -46,12 +46,13 @@ pub(crate) struct Figures {
 const SINGLE: &[By] = &[By::Key, By::Tag, By::Pattern];
 
 async fn run(builder: impl Fn() -> Builder, disturbance: impl AsyncFnOnce(&AtomicBool)) -> Figures {
-    run_by(SINGLE, builder, disturbance).await
+    run_by(IDS, SINGLE, builder, disturbance).await
 }
 
 /// Runs readers and writers until the disturbance is over, and counts. The writers invalidate in these ways; they end earlier
 /// if it tells them to, lest they clear away what is stale.
 pub(crate) async fn run_by(
+    ids: usize,
     ways: &'static [By],
     builder: impl Fn() -> Builder,
     disturbance: impl AsyncFnOnce(&AtomicBool),
@@ -59,7 +60,7 @@ pub(crate) async fn run_by(
     let at_hand_before = at_hand();
     let instance = |_| builder().namespace("test").build().expect("good settings");
     let instances: Vec<Keylatch> = (0..INSTANCES).map(instance).collect();
-    let versions = (0..IDS).map(|_| AtomicU64::new(0)).collect();
+    let versions = (0..ids).map(|_| AtomicU64::new(0)).collect();
     let source = Arc::new(Source { versions, instances });
     let (stop, stop_writing) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let mut rng = Rng::new();
@@ -102,7 +103,7 @@ pub(crate) async fn run_by(
     for by in ENTRIES {
         // The first call may read the store, the second finds what that has kept.
         for _ in 0..2 {
-            figures.stale += stale_at_hand(&source, by, 0..IDS).await;
+            figures.stale += stale_at_hand(&source, by, 0..ids).await;
         }
     }
     figures.at_hand = at_hand() - at_hand_before;
@@ -113,7 +114,7 @@ pub(crate) async fn run_by(
 async fn until_it_serves(source: &Source, keylatch: &Keylatch) {
     let item = Item { source, keylatch, load: Duration::ZERO };
     let began = Instant::now();
-    for id in 0..IDS {
+    for id in 0..source.versions.len() {
         while By::Key.peek(item, id).await.is_err() || keylatch.invalidate("unrelated").await.is_err() {
             assert!(began.elapsed() < PATIENCE, "the servers do not come back");
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -128,7 +129,7 @@ async fn read(source: Arc<Source>, stop: Arc<AtomicBool>, mut rng: Rng) -> Figur
         let load = Duration::from_micros(rng.u64(0..5_000));
         let item = Item { source: &source, keylatch, load };
         let by = ENTRIES[rng.usize(0..ENTRIES.len())];
-        let id = rng.usize(0..IDS);
+        let id = rng.usize(0..source.versions.len());
         within(&mut rng, by.read(item, id)).await;
         figures.reads += 1;
         // Answers from memory never wait, and would keep the others from their turn.
@@ -149,7 +150,7 @@ async fn write(
     let item = Item { source: &source, keylatch, load: Duration::ZERO };
     let mut figures = Figures::default();
     while !stop.load(Ordering::SeqCst) {
-        let id = rng.usize(0..IDS);
+        let id = rng.usize(0..source.versions.len());
         let by = ways[rng.usize(0..ways.len())];
         let version = source.versions[id].fetch_add(1, Ordering::SeqCst) + 1;
         figures.invalidations += 1;
