@@ -73,7 +73,7 @@ async fn a_hit_allocates_what_cloning_its_value_does() {
 }
 
 /// As many as the tables are made for under this limit, so that their unused rest does not count.
-const ENTRIES: u64 = 10_000;
+const ENTRIES: u64 = 2_000;
 const LIMIT: u64 = ENTRIES * 512;
 
 /// What stays allocated when all entries have been stored, and asked for once more, which keeps them where that is done.

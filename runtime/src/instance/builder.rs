@@ -265,14 +265,6 @@ impl Builder {
         self
     }
 
-    /// Breaks the rule that what is in the memory of the process goes with the connection that watches it, so that a test can
-    /// show it would notice.
-    #[cfg(feature = "test-util")]
-    pub fn without_giving_up(mut self) -> Self {
-        self.rules.give_up = false;
-        self
-    }
-
     /// Keeps what was found so much later in the memory of the process, so that more can happen before.
     #[cfg(feature = "test-util")]
     pub fn with_late_keeping(mut self, later: Duration) -> Self {

@@ -104,8 +104,6 @@ pub(crate) struct Rules {
     pub(crate) keep_invalidations: bool,
     /// What is kept in memory was reserved before it was read, and nothing has changed since.
     pub(crate) reserve: bool,
-    /// What is in memory goes when the connection that watches it is lost.
-    pub(crate) give_up: bool,
     /// How much later than it could a value is kept in memory: between the answer and the keeping anything may happen.
     pub(crate) keep_later: Duration,
     /// Whoever renews an entry claims that first, so that nobody else does.
@@ -118,7 +116,6 @@ impl Default for Rules {
             check_fills: true,
             keep_invalidations: true,
             reserve: true,
-            give_up: true,
             keep_later: Duration::ZERO,
             claim_refreshes: true,
         }
@@ -446,7 +443,7 @@ fn local(store: &AnyStore, tuning: Tuning) -> Option<Arc<Local>> {
         AnyStore::Redis(redis) if !redis.connection().distrusts() => Ticks::coarse(),
         AnyStore::Redis(_) | AnyStore::Unusable(_) => return None,
     };
-    let local = Local::new(tuning.local_memory_limit, ticks, tuning.rules);
+    let local = Local::new(tuning.local_memory_limit, ticks, tuning.rules.reserve);
     store.tell(Arc::clone(&local));
     Some(local)
 }

@@ -16,7 +16,6 @@ pub(crate) use values::{Facts, Found, Values};
 
 use std::sync::Arc;
 
-use crate::instance::Rules;
 use reservations::{Reservation, Reservations};
 
 /// See the module. One for each [`Keylatch`](crate::Keylatch), told of changes by its store.
@@ -25,8 +24,8 @@ pub(crate) struct Local {
     pub(crate) stamps: Marks,
     values: Values,
     reservations: Reservations,
-    /// Broken on purpose by tests: without `reserve`, late answers are kept whatever has changed meanwhile.
-    rules: Rules,
+    /// A safety rule, broken on purpose by tests: without it late answers are kept whatever has changed meanwhile.
+    reserves: bool,
 }
 
 /// The right to keep the answer to a read that is about to be sent.
@@ -38,12 +37,12 @@ pub(crate) struct Reserved {
 
 impl Local {
     /// Values of at most so many bytes; none if that is 0.
-    pub(crate) fn new(limit: u64, ticks: Ticks, rules: Rules) -> Arc<Self> {
+    pub(crate) fn new(limit: u64, ticks: Ticks, reserves: bool) -> Arc<Self> {
         Arc::new(Self {
-            stamps: Marks::new(rules.reserve),
+            stamps: Marks::new(reserves),
             values: Values::new(limit, ticks),
             reservations: Reservations::default(),
-            rules,
+            reserves,
         })
     }
 
@@ -73,9 +72,6 @@ impl Local {
 
     /// Anything may have changed: a connection was lost, or the server was flushed.
     pub(crate) fn all_changed(&self) {
-        if !self.rules.give_up {
-            return;
-        }
         self.stamps.all_changed();
         self.reservations.void_all();
         // After all reservations are void, so that nothing is kept that was read before.
@@ -88,7 +84,7 @@ impl Reserved {
     pub(crate) fn keep(self, value: Arc<dyn Found>) {
         let Self { local, reservation } = &self;
         let keep = || local.values.insert(reservation.key(), value);
-        if local.rules.reserve {
+        if local.reserves {
             local.reservations.keep(reservation, keep);
         } else {
             keep();

@@ -65,11 +65,3 @@ ways! {
     clear: &[By::Clear],
     refresh_and_key: &[By::Refresh, By::Key],
 }
-
-/// The mutant: an instance that goes on answering from what it had at hand when its connection was lost must be found.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_given_up_with_its_connection_is_stale() {
-    let figures = cut_at_random(&[By::Key, By::Tag], Builder::without_giving_up).await;
-    eprintln!("cut at random, and nothing given up: {figures:?}");
-    assert!(figures.stale > 0 || figures.old > 0, "the test does not bite: {figures:?}");
-}
