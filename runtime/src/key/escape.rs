@@ -24,8 +24,21 @@ pub(super) fn push_escaped_unless(out: &mut KeyBytes, text: &[u8], also: impl Fn
 }
 
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')
+    PLAIN[usize::from(byte)]
 }
+
+/// A look-up instead of comparisons: this is asked of every byte of every argument.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        plain[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+        if byte == u8::MAX {
+            return plain;
+        }
+        byte += 1;
+    }
+};
 
 fn hex(nibble: u8) -> u8 {
     b"0123456789ABCDEF"[usize::from(nibble)]

@@ -90,7 +90,20 @@ macro_rules! by_display {
     )*};
 }
 
-by_display!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, bool, char);
+macro_rules! by_digits {
+    ($($type:ty),* $(,)?) => {$(
+        #[diagnostic::do_not_recommend]
+        impl KeyPart for $type {
+            fn write_key(&self, key: &mut KeyWriter) {
+                // Most keys have a number in them, and `Display` takes four times as long.
+                key.encoded(itoa::Buffer::new().format(*self).as_bytes());
+            }
+        }
+    )*};
+}
+
+by_digits!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize);
+by_display!(bool, char);
 by_display!(NonZeroU8, NonZeroU16, NonZeroU32, NonZeroU64, NonZeroU128, NonZeroUsize);
 by_display!(NonZeroI8, NonZeroI16, NonZeroI32, NonZeroI64, NonZeroI128, NonZeroIsize);
 by_display!(std::net::IpAddr, std::net::Ipv4Addr, std::net::Ipv6Addr, std::net::SocketAddr);
