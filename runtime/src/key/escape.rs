@@ -34,7 +34,7 @@ static PLAIN: [bool; 256] = {
     loop {
         plain[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
         if byte == u8::MAX {
-            return plain;
+            break plain;
         }
         byte += 1;
     }
