@@ -31,13 +31,11 @@ fn is_plain(byte: u8) -> bool {
 static PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = 0_u8;
-    loop {
+    while byte.is_ascii() {
         plain[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
-        if byte == u8::MAX {
-            break plain;
-        }
         byte += 1;
     }
+    plain
 };
 
 fn hex(nibble: u8) -> u8 {
