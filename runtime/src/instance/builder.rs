@@ -9,7 +9,7 @@ use super::settings::names::{self, Origins, Setting, Writer};
 use super::settings::{AfterFailover, Provider, Resolved, Settings, Store};
 use super::{Keylatch, Rules};
 use crate::connection::{Connection, Secret};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::Kept;
 use crate::key::Namespace;
 use crate::store::{AnyStore, MemoryStore, RedisStore, ShelteredStore};
@@ -259,8 +259,8 @@ impl Builder {
 
     /// Locks are extended by a thread with a small runtime and a connection of its own, so that bodies which block the
     /// threads of their runtime keep their locks. Default: by a task of the runtime that took the lock. On the embedded store
-    /// there is nothing to be asked, and this changes nothing; nor does it with [`lock_urls`](Self::lock_urls), whose locks are
-    /// extended by the runtime that took them.
+    /// there is nothing to be asked, and this changes nothing. Locks over [several masters](Self::lock_urls) are extended by
+    /// the runtime that took them: [`build`](Self::build) refuses the two together.
     pub fn lock_thread(mut self) -> Self {
         self.lock_thread = true;
         self
@@ -323,10 +323,14 @@ impl Builder {
     /// [settings](Self::from_settings). Also when settings contradict each other, and when a file cannot be read.
     pub fn build(self) -> Result<Keylatch> {
         let resolved = self.resolve()?;
+        if self.lock_thread && !resolved.lock_masters.is_empty() {
+            // What several masters have said of a lock is with the runtime that asked them.
+            return Err(Error::new(ErrorKind::Configuration, "configure")
+                .with("lock_thread", "locks over several masters are not extended by a thread")
+                .remedy("remove `lock_thread`, or `lock_urls` (`REDIS_LOCK_URLS`)"));
+        }
         let remote = match &resolved.store {
-            Store::Remote(config) if self.lock_thread && resolved.lock_masters.is_empty() => {
-                Some(config.clone())
-            }
+            Store::Remote(config) if self.lock_thread => Some(config.clone()),
             Store::Remote(_) | Store::Embedded { .. } => None,
         };
         let keylatch = assemble(resolved)?;

@@ -167,7 +167,10 @@ impl LockBuilder {
     }
 
     /// With a fencing token, which [`Lease::token`](super::Lease::token) tells: a number that is greater for each holder than
-    /// for any before, for resources that must refuse a holder that has lost the lock without knowing it yet.
+    /// for any before, for resources that must refuse a holder that has lost the lock without knowing it yet. Who shares a lock
+    /// carries the token of the last one who had it alone. Of a semaphore, each holder's is greater than those before, so a
+    /// resource that takes growing tokens alone refuses the earlier ones of those inside; over several masters, where permits
+    /// have no common count, a semaphore with tokens is refused with [`LockError::Unknown`](super::LockError::Unknown).
     pub fn fence(mut self) -> Self {
         self.fence = true;
         self

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keylatch::{Keylatch, LockBuilder, LockError, LockGuard};
+use keylatch::{ErrorKind, Keylatch, LockBuilder, LockError, LockGuard};
 
 use super::{LONG, Room};
 use crate::support::proxy::Mode;
@@ -154,6 +154,28 @@ async fn several_and_passed_down_and_extended() {
     all.release().await.unwrap();
     permit.release().await.unwrap();
     other.cache.lock_all(["c", "a"]).wait(Duration::ZERO).acquire().await.unwrap().release().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_permit_with_a_token_is_refused_and_several_keys_have_one_each() {
+    let masters = masters();
+    let client = Client::of(&masters).await;
+    let refused = client.permit().fence().acquire().await.unwrap_err();
+    let LockError::Unknown { source, .. } = &refused else { panic!("{refused}") };
+    assert_eq!(source.kind(), ErrorKind::Configuration, "{refused}");
+    assert!(refused.to_string().contains("`fence`"), "{refused}");
+    client.permit().acquire().await.unwrap().release().await.unwrap();
+
+    let mut before = [0; 2];
+    for _ in 0..3 {
+        let all = client.cache.lock_all(["a", "b"]).ttl(TTL).fence().acquire().await.unwrap();
+        assert_eq!(all.lease().token(), None);
+        let tokens: Vec<u64> =
+            all.lease().parts().map(|part| part.token().expect("a token of its own").get()).collect();
+        assert!(tokens.len() == 2 && tokens[0] > before[0] && tokens[1] > before[1], "{tokens:?}");
+        before = [tokens[0], tokens[1]];
+        all.release().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,25 +44,25 @@ pub(super) fn judge(waited_for: Option<Generation>, gate: Option<Gate>) -> Judge
 mod tests {
     use super::*;
 
-    fn gate(generation: i64, completed: i64) -> Option<Gate> {
-        Some(Gate { generation: Generation(generation), completed: Generation(completed) })
+    fn gate(generation: i64, completed: i64) -> Gate {
+        Gate { generation: Generation(generation), completed: Generation(completed) }
     }
 
     #[test]
     fn a_count_that_is_over_opens_also_when_the_next_one_has_begun() {
         let third = Some(Generation(3));
         assert_eq!(judge(None, None), Judgement::Wait(None));
-        assert_eq!(judge(None, gate(3, 2)), Judgement::Wait(third));
-        assert_eq!(judge(None, gate(3, 3)), Judgement::Open);
-        assert_eq!(judge(third, gate(3, 2)), Judgement::Wait(third));
-        assert_eq!(judge(third, gate(3, 3)), Judgement::Open);
-        assert_eq!(judge(third, gate(5, 3)), Judgement::Open);
+        assert_eq!(judge(None, Some(gate(3, 2))), Judgement::Wait(third));
+        assert_eq!(judge(None, Some(gate(3, 3))), Judgement::Open);
+        assert_eq!(judge(third, Some(gate(3, 2))), Judgement::Wait(third));
+        assert_eq!(judge(third, Some(gate(3, 3))), Judgement::Open);
+        assert_eq!(judge(third, Some(gate(5, 3))), Judgement::Open);
     }
 
     #[test]
     fn a_count_that_vanished_does_not_open() {
         let third = Some(Generation(3));
         assert_eq!(judge(third, None), Judgement::Gone);
-        assert_eq!(judge(third, gate(7, 0)), Judgement::Gone, "set again after it was lost");
+        assert_eq!(judge(third, Some(gate(7, 0))), Judgement::Gone, "set again after it was lost");
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::acquire::Waiting;
 use super::claim::Claim;
 use super::remote;
+use crate::error::{Error, ErrorKind};
 use crate::key::{Key, permit_of};
 use crate::lock::LockError;
 use crate::lock::master::AnyMaster;
@@ -25,6 +26,9 @@ pub(super) async fn acquire(
     master: &AnyMaster,
     waiting: &Waiting,
 ) -> Result<Claim, LockError> {
+    if options.fence {
+        return Err(LockError::Unknown { key: options.key, source: unfenced() });
+    }
     let permits = options.sharing.permits().unwrap_or(1);
     let mut pause = FIRST_PAUSE;
     loop {
@@ -41,6 +45,13 @@ pub(super) async fn acquire(
         clock::sleep(pause.mul_f64(0.5 + 0.5 * random::fraction()).min(rest)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Each permit counts tokens of its own, so a later holder of another permit could have a smaller one.
+fn unfenced() -> Error {
+    Error::new(ErrorKind::Configuration, "lock")
+        .with("fence", "tokens of a semaphore over several masters would not grow from holder to holder")
+        .remedy("remove `fence`, or lock one key")
 }
 
 fn slot_of(options: &LockBuilder, key: Key) -> LockBuilder {

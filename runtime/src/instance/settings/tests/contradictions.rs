@@ -119,3 +119,15 @@ fn encryption() {
     check(&[secure, key], &names::TLS_KEY_FILE, &names::TLS_CERT_FILE, "which is not set");
     assert!(resolve(&[secure, cert, key, ("REDIS_TLS_CA_FILE", path), on]).is_ok());
 }
+
+#[test]
+fn a_thread_of_its_own_and_several_masters() {
+    let both = || {
+        crate::Keylatch::builder().redis_url("redis://a").lock_urls(["l1:1", "l2:1", "l3:1"]).lock_thread()
+    };
+    let error = both().build().expect_err("the thread would ask the wrong server");
+    assert_eq!(error.kind(), crate::ErrorKind::Configuration);
+    let text = error.to_string();
+    assert!(text.contains("`lock_thread`") && text.contains("`lock_urls`"), "{text}");
+    both().lock_urls([""; 0]).build().expect("one master");
+}
