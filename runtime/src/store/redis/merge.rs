@@ -59,11 +59,14 @@ struct How {
     watched: bool,
 }
 
+/// For each caller, where each of its keys is among those of a batch.
+type Places = Vec<SmallVec<[usize; 4]>>;
+
 /// What came for a batch.
 struct Came {
     values: Vec<Result<Option<Bytes>>>,
     /// For each caller where its keys are among them, where it is not the caller's own place.
-    places: Option<Vec<SmallVec<[usize; 4]>>>,
+    places: Option<Places>,
     via: Option<Via>,
 }
 
@@ -202,7 +205,7 @@ impl Reads {
 
 /// The keys of a batch, and for each caller where its own are among them. Keys of callers that ask for several, such as the
 /// stamps that they share, are asked for once, and so is one that all of them want; to look for others costs more than it saves.
-fn once_each(batch: &[Asked]) -> (Vec<&Key>, Option<Vec<SmallVec<[usize; 4]>>>) {
+fn once_each(batch: &[Asked]) -> (Vec<&Key>, Option<Places>) {
     if batch.iter().all(|asked| asked.keys.len() == 1) {
         let all: Vec<&Key> = batch.iter().map(|asked| &asked.keys[0]).collect();
         return match &*all {
