@@ -39,6 +39,7 @@ pub use connection::{
     BreakerState, BreakerStatus, Connection, EndpointStatus, Health, Secret, ServerHealth, Status,
 };
 pub use error::{Error, ErrorKind, Result};
+pub use invalidation::{Progress, Sweep};
 pub use key::{Key, KeyPart, KeyWriter, Pattern};
 pub use lock::{
     CountdownLatch, FencingToken, FromLockError, LatchError, Lease, LockBuilder, LockError, LockGuard,

@@ -97,6 +97,26 @@ async fn a_thousand_callers_of_one_process_load_once() {
     one_run(1_000, vec![keylatch(&server)]).await;
 }
 
+/// What a cold key costs the server, however many call at once: a read, a claim with the stamps before it, one more read for
+/// all the others, and a fill. On one thread, so that they do call at once.
+#[tokio::test]
+async fn a_thousand_callers_send_eight_commands_at_most() {
+    let server = RedisServer::start();
+    let cache = keylatch(&server);
+    // Connects, and makes the scripts known.
+    let other = Source::new(Duration::ZERO, First::IsLikeTheRest);
+    assert_eq!(cold(&cache, &other, 2).await, Ok(42));
+    server.forget_calls();
+    one_run(1_000, vec![cache]).await;
+    let calls = server.all_calls();
+    // What asks for the counts, whether a connection is alive, and what scripts do within themselves.
+    let beside = ["config|resetstat", "info", "ping", "getrange"];
+    let sent: u64 =
+        calls.iter().filter(|(name, _)| !beside.contains(&name.as_str())).map(|(_, calls)| calls).sum();
+    eprintln!("a thousand callers: {sent} commands: {calls:?}");
+    assert!(sent <= 8, "{calls:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_of_three_instances_load_once() {
     let server = RedisServer::start();

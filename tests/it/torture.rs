@@ -3,6 +3,8 @@
 //! Each round takes some keys. Around each, readers on three instances and two writers meet within a few milliseconds;
 //! some readers are dropped in the middle. Then all is quiet, and what is cached is compared with the source.
 
+mod cut;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 const ROUNDS: usize = 9;
+/// Seconds of one round, unless the environment says otherwise.
+const FULL: f64 = 0.25;
 
 /// How many tasks call, and what is shown.
 #[derive(Debug, Clone, Copy)]
@@ -117,8 +119,24 @@ pub(crate) fn is_wanted(name: &str) -> bool {
 }
 
 pub(crate) fn round_time() -> Duration {
+    Duration::from_secs_f64(round_seconds())
+}
+
+fn round_seconds() -> f64 {
     let seconds = std::env::var("KEYLATCH_BENCH_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
-    Duration::from_secs_f64(seconds.unwrap_or(0.25))
+    seconds.unwrap_or(FULL)
+}
+
+/// How large to make what takes its time by its size: all of it in a full run, less in shorter ones.
+pub(crate) fn scaled(size: usize) -> usize {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a size"
+    )]
+    let scaled = (size as f64 * (round_seconds() / FULL).min(1.0)) as usize;
+    scaled
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {

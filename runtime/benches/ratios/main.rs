@@ -13,6 +13,10 @@ mod contestants;
 mod locks;
 mod quorum;
 mod server;
+mod sizes;
+mod stampede;
+mod sweep;
+mod tags;
 
 use contest::{Contest, Unit};
 use contestants::{Bare, ByHand, Ours};
@@ -89,4 +93,8 @@ async fn run() {
     alone.run("hit on the embedded store | decode alone", |_| bare.decode(), |i| embedded.hit(i)).await;
     alone.run("hit, `Arc<T>`, embedded | decode alone", |_| bare.decode(), |i| embedded.hit_shared(i)).await;
     locks::run(&server, &bare, &ours, &embedded).await;
+    sizes::run().await;
+    stampede::run().await;
+    tags::run().await;
+    sweep::run().await;
 }

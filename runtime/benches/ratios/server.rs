@@ -63,7 +63,25 @@ impl Server {
         info.arg(section).query_async(&mut self.connect().await).await.expect("the server answers")
     }
 
-    async fn connect(&self) -> redis::aio::MultiplexedConnection {
+    /// How many commands it has been sent, but for those that look whether a connection is alive.
+    pub(crate) async fn commands(&self) -> u64 {
+        let mut connection = self.connect().await;
+        let info = redis::cmd("INFO").arg("commandstats").query_async(&mut connection).await;
+        let info: String = info.expect("the server answers");
+        // What a script does is not sent, and what asks for this is not counted.
+        let besides = ["ping", "info", "hello", "client|setinfo", "getrange", "strlen"];
+        let calls = info.lines().filter_map(|line| {
+            let (name, fields) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            if besides.contains(&name) {
+                return None;
+            }
+            fields.split(',').next()?.parse::<u64>().ok()
+        });
+        calls.sum()
+    }
+
+    /// A connection of the bare client.
+    pub(crate) async fn connect(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.url.as_str()).expect("a good URL");
         client.get_multiplexed_async_connection().await.expect("the server answers")
     }

@@ -116,7 +116,9 @@ impl Connection {
         let database = match &config.topology {
             Topology::Single(address) | Topology::Replicas { primary: address, .. } => address.database(),
             Topology::Sentinel { template, .. } => template.database(),
-            _ => 0,
+            Topology::Cluster { .. } => 0,
+            #[cfg(feature = "upstash")]
+            Topology::Rest { .. } => 0,
         };
         Ok(Self(Arc::new(Shared {
             servers: Servers::new(&config, &hub)?,

@@ -25,7 +25,7 @@ use crate::cache::{Attempts, Entry, Flights, Function, Slides};
 use crate::clock;
 use crate::connection::{Connection, Health};
 use crate::error::{Error, ErrorKind, Result};
-use crate::invalidation::{Invalidation, Kept, Target, carry_out, ensure_keeper, keep};
+use crate::invalidation::{Invalidation, Kept, Report, Sweep, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
 use crate::lock::{AnyMaster, Gates, Proposals, Renewals};
@@ -252,13 +252,16 @@ impl Keylatch {
         self.invalidation(|invalidation| invalidation.tag(|writer| writer.encoded(tag.as_bytes()))).await
     }
 
-    /// Invalidates every entry whose key matches, and those made from them. Scans the keys of the server in small steps,
-    /// so its time grows with their number; prefer tags.
+    /// Invalidates every entry whose key matches, and those made from them. Scans the keys of the servers in small steps,
+    /// so its time grows with their number (a second for a million); prefer tags. The [`Sweep`] can tell how far it has
+    /// come, and dropping it ends it.
     ///
     /// # Errors
     /// [`ErrorKind::Pattern`] if the pattern would match everything; else as [`invalidate`](Self::invalidate).
-    pub async fn invalidate_matching(&self, pattern: &Pattern) -> Result<()> {
-        self.invalidation(|invalidation| invalidation.matching(pattern)).await
+    pub fn invalidate_matching(&self, pattern: &Pattern) -> Sweep<'static> {
+        let mut invalidation = Invalidation::new(&PROGRAMMATIC, self.clone());
+        invalidation.matching(pattern);
+        Sweep::new(invalidation)
     }
 
     /// Invalidates every entry of a function, in constant time.
@@ -303,13 +306,13 @@ impl Keylatch {
     }
 
     /// Carries out what belongs here; keeps it if that fails.
-    pub(crate) async fn carry_out(&self, targets: Vec<Target>) -> Result<()> {
+    pub(crate) async fn carry_out(&self, targets: Vec<Target>, report: &Report<'_>) -> Result<()> {
         let keeps = self.rules().keep_invalidations;
         if keeps && self.0.store.connection().is_some_and(Connection::replays) {
             self.0.kept.remember(&targets, self.space().all());
             ensure_keeper(self);
         }
-        let outcome = carry_out(self.store(), &targets).await;
+        let outcome = carry_out(self.store(), &targets, report).await;
         self.forget_matching(&targets);
         if let Err(error) = &outcome
             && keeps

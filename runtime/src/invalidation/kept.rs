@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::target::carry_out;
-use super::{Target, keeper};
+use super::{Report, Target, keeper};
 use crate::clock::Instant;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
@@ -134,7 +134,7 @@ impl Kept {
         let _repeating = self.repeating.lock().await;
         let strangers = store.connection().map(Connection::strangers).unwrap_or_default();
         if !strangers.is_empty() {
-            carry_out(store, &self.recent()).await?;
+            carry_out(store, &self.recent(), &Report::to_nobody()).await?;
             for stranger in strangers {
                 stranger.told();
             }
@@ -146,7 +146,7 @@ impl Kept {
         if targets.is_empty() {
             return Ok(());
         }
-        carry_out(store, &targets).await?;
+        carry_out(store, &targets, &Report::to_nobody()).await?;
         telemetry::invalidations_repeated(targets.len());
         self.sent(targets.len(), overflows);
         Ok(())

@@ -3,13 +3,16 @@
 mod around;
 mod keeper;
 mod kept;
+mod sweep;
 mod target;
 
 pub use around::{When, invalidate};
+pub use sweep::{Progress, Sweep};
 
 pub(crate) use around::HOLD_LIFE;
 pub(crate) use keeper::ensure as ensure_keeper;
 pub(crate) use kept::{Kept, keep};
+pub(crate) use sweep::Report;
 pub(crate) use target::{Target, carry_out};
 
 use std::time::Duration;
@@ -105,6 +108,11 @@ impl Invalidation {
     /// # Errors
     /// The first failure. What failed is kept, and repeated before its `Keylatch` is read again.
     pub(crate) async fn apply(self) -> Result<()> {
+        self.apply_telling(&Report::to_nobody()).await
+    }
+
+    /// The same, telling how far its patterns have come.
+    pub(crate) async fn apply_telling(self, report: &Report<'_>) -> Result<()> {
         let malformed = self.malformed.map_or(Ok(()), Err);
         if !self.enabled {
             return malformed;
@@ -118,7 +126,7 @@ impl Invalidation {
             let (here, elsewhere): (Vec<_>, Vec<_>) =
                 rest.into_iter().partition(|(other, _)| other.id() == home.id());
             let targets = here.into_iter().map(|(_, target)| target).collect();
-            let applied = home.carry_out(targets).await;
+            let applied = home.carry_out(targets, report).await;
             outcome = outcome.and(applied);
             rest = elsewhere;
         }

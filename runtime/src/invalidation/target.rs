@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Report;
 use crate::error::Result;
 use crate::key::{FullPattern, Key};
 use crate::store::{Store, new_hold};
@@ -19,7 +20,7 @@ pub(crate) enum Target {
 
 /// Carries out all of them: single keys in one command, in their order, patterns one after the other. Doing so twice does no
 /// harm. Slots are held off first, because their stamps, which must go after them, are among the single keys.
-pub(crate) async fn carry_out(store: &impl Store, targets: &[Target]) -> Result<()> {
+pub(crate) async fn carry_out(store: &impl Store, targets: &[Target], report: &Report<'_>) -> Result<()> {
     let keys: Vec<&Key> = targets
         .iter()
         .filter_map(|target| match target {
@@ -35,7 +36,7 @@ pub(crate) async fn carry_out(store: &impl Store, targets: &[Target]) -> Result<
     store.invalidate(&keys).await?;
     for target in targets {
         if let Target::Matching(pattern) = target {
-            store.invalidate_matching(pattern).await?;
+            store.invalidate_matching(pattern, report).await?;
         }
     }
     Ok(())

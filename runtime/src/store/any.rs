@@ -9,6 +9,7 @@ use super::{
 };
 use crate::connection::Connection;
 use crate::error::Result;
+use crate::invalidation::Report;
 use crate::key::{FullPattern, Key};
 use crate::local::Local;
 
@@ -175,8 +176,8 @@ impl Store for AnyStore {
         each!(self.hold(keys, hold, life).await)
     }
 
-    async fn invalidate_matching(&self, pattern: &FullPattern) -> Result<u64> {
-        each!(self.invalidate_matching(pattern).await)
+    async fn invalidate_matching(&self, pattern: &FullPattern, report: &Report<'_>) -> Result<u64> {
+        each!(self.invalidate_matching(pattern, report).await)
     }
 
     async fn time_to_live(&self, key: &Key) -> Result<Option<Duration>> {

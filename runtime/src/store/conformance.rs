@@ -8,6 +8,7 @@ use super::{
     StampState, Store, new_hold,
 };
 use crate::clock;
+use crate::invalidation::Report;
 use crate::key::{Key, KeySpace, Namespace, Pattern, stamp_of};
 
 const LIFE: Duration = Duration::from_secs(60);
@@ -175,7 +176,7 @@ async fn a_pattern_takes_what_matches_and_its_stamps(store: &impl Store) {
     let gone = stamp_of(&entry("p:1:gone"));
     let _new = store.capture(&[&gone], LIFE).await.unwrap();
     let pattern = Pattern::of("p:1").any().within(&space()).unwrap();
-    assert_eq!(store.invalidate_matching(&pattern).await.unwrap(), 3);
+    assert_eq!(store.invalidate_matching(&pattern, &Report::to_nobody()).await.unwrap(), 3);
     let left: Vec<bool> = store
         .read(&keys.iter().collect::<Vec<_>>(), Freshness::Current)
         .await
@@ -194,7 +195,7 @@ async fn a_pattern_finds_one_among_many(store: &impl Store) {
         assert_eq!(store.put(key, b"V", LIFE).await.unwrap(), Guarded::Applied);
     }
     let pattern = Pattern::of("many").any().within(&space()).unwrap();
-    assert_eq!(store.invalidate_matching(&pattern).await.unwrap(), 2_000);
+    assert_eq!(store.invalidate_matching(&pattern, &Report::to_nobody()).await.unwrap(), 2_000);
 }
 
 async fn entries_expire(store: &impl Store) {

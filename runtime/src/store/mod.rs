@@ -34,6 +34,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::error::Result;
+use crate::invalidation::Report;
 use crate::key::{FullPattern, Key};
 use crate::local::Local;
 
@@ -208,7 +209,12 @@ pub(crate) trait Store: Send + Sync {
 
     /// Invalidates the entries that match, each before its stamp, and the stamps of such entries; how many were found.
     /// Every matching key that was there when the call began is gone, or was set after it began, when it returns.
-    fn invalidate_matching(&self, pattern: &FullPattern) -> impl Future<Output = Result<u64>> + Send;
+    /// Dropped, it goes no further.
+    fn invalidate_matching(
+        &self,
+        pattern: &FullPattern,
+        report: &Report<'_>,
+    ) -> impl Future<Output = Result<u64>> + Send;
 
     /// What is left of the key's life.
     fn time_to_live(&self, key: &Key) -> impl Future<Output = Result<Option<Duration>>> + Send;

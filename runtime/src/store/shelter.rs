@@ -16,6 +16,7 @@ use super::{
 };
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
+use crate::invalidation::Report;
 use crate::key::{FullPattern, Key};
 use crate::local::Local;
 use crate::telemetry;
@@ -255,10 +256,10 @@ impl Store for ShelteredStore {
         outcome
     }
 
-    async fn invalidate_matching(&self, pattern: &FullPattern) -> Result<u64> {
-        let outcome = self.redis.invalidate_matching(pattern).await;
+    async fn invalidate_matching(&self, pattern: &FullPattern, report: &Report<'_>) -> Result<u64> {
+        let outcome = self.redis.invalidate_matching(pattern, report).await;
         if let Some(refuge) = self.refuge() {
-            refuge.invalidate_matching(pattern).await?;
+            refuge.invalidate_matching(pattern, &Report::to_nobody()).await?;
         }
         outcome
     }

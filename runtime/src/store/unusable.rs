@@ -8,6 +8,7 @@ use super::{
     Claim, ClaimRequest, Freshness, Guarded, Overlap, Reading, StampStates, Store, Values, Wake, Wakeups,
 };
 use crate::error::{Error, Result};
+use crate::invalidation::Report;
 use crate::key::{FullPattern, Key};
 use crate::local::Local;
 
@@ -96,7 +97,7 @@ impl Store for UnusableStore {
         self.refuse()
     }
 
-    async fn invalidate_matching(&self, _pattern: &FullPattern) -> Result<u64> {
+    async fn invalidate_matching(&self, _pattern: &FullPattern, _report: &Report<'_>) -> Result<u64> {
         self.refuse()
     }
 

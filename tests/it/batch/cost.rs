@@ -1,27 +1,9 @@
 //! What a batch costs: commands that the server counts.
 
-use std::collections::HashMap;
-
 use keylatch::CachedBatch;
 
 use super::{Db, products};
 use crate::support::{RedisServer, keylatch};
-
-/// Calls by command since the last reset.
-fn counts(server: &RedisServer) -> HashMap<String, u64> {
-    let info: String =
-        redis::from_redis_value(server.query(&["INFO", "commandstats"]).expect("it answers")).expect("text");
-    let count = |line: &str| {
-        let (name, fields) = line.strip_prefix("cmdstat_")?.split_once(':')?;
-        let calls = fields.strip_prefix("calls=")?.split(',').next()?.parse().ok()?;
-        Some((name.to_owned(), calls))
-    };
-    info.lines().filter_map(count).collect()
-}
-
-fn reset(server: &RedisServer) {
-    server.query(&["CONFIG", "RESETSTAT"]).expect("it answers");
-}
 
 #[tokio::test]
 async fn a_hundred_records_are_one_read_one_pipeline_of_claims_and_one_of_fills() {
@@ -31,17 +13,17 @@ async fn a_hundred_records_are_one_read_one_pipeline_of_claims_and_one_of_fills(
     products(&db, vec![900, 901]).await.unwrap();
     let ids: Vec<u64> = (0..100).collect();
 
-    reset(&server);
+    server.forget_calls();
     assert_eq!(products(&db, ids.clone()).await.unwrap().len(), 100);
-    let counts_of_load = counts(&server);
+    let counts_of_load = server.all_calls();
     eprintln!("a load of 100: {counts_of_load:?}");
     assert_eq!(counts_of_load.get("mget"), Some(&1));
     assert_eq!(counts_of_load.get("evalsha"), Some(&100), "one fill a record");
     assert_eq!(counts_of_load.get("eval"), None);
 
-    reset(&server);
+    server.forget_calls();
     assert_eq!(products(&db, ids).await.unwrap().len(), 100);
-    let counts = counts(&server);
+    let counts = server.all_calls();
     eprintln!("a hit of 100: {counts:?}");
     assert_eq!(counts.get("mget"), Some(&1));
     assert_eq!(counts.get("set"), None);

@@ -5,7 +5,7 @@ mod after;
 mod cluster;
 mod migration;
 mod sentinel;
-mod torture;
+pub(crate) mod torture;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

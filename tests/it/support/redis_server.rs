@@ -1,5 +1,6 @@
 //! A `redis-server` of this test alone: on a free port, in a temporary directory, killed when dropped.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -74,10 +75,24 @@ impl RedisServer {
 
     /// How often it was asked to do that, refused calls included.
     pub(crate) fn calls(&self, command: &str) -> u64 {
+        self.all_calls().get(command).copied().unwrap_or(0)
+    }
+
+    /// The same for every command since it was started, or told to forget.
+    pub(crate) fn all_calls(&self) -> HashMap<String, u64> {
         let info = self.query(&["INFO", "commandstats"]).expect("the server answers");
         let info: String = redis::from_redis_value(info).expect("text");
-        let line = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
-        line.map_or(0, |line| line.split(',').next().expect("a first part").parse().expect("a number"))
+        let calls = |line: &str| {
+            let (name, fields) = line.strip_prefix("cmdstat_")?.split_once(':')?;
+            let calls = fields.strip_prefix("calls=")?.split(',').next()?.parse().ok()?;
+            Some((name.to_owned(), calls))
+        };
+        info.lines().filter_map(calls).collect()
+    }
+
+    /// Counts from nothing again.
+    pub(crate) fn forget_calls(&self) {
+        self.query(&["CONFIG", "RESETSTAT"]).expect("the server answers");
     }
 
     /// How many commands it has carried out.

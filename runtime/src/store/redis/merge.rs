@@ -20,8 +20,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::store::{Freshness, Reading, Via};
 
-/// Callers that travel together at most.
-const MOST_CALLERS: usize = 128;
+/// Callers that travel together at most: also a thousand who ask for one key.
+const MOST_CALLERS: usize = 1_024;
 /// Keys of one caller above which it is sent alone.
 const MOST_KEYS: usize = 32;
 /// Bytes that one merged reply should not exceed, judged by the replies before it.
@@ -201,10 +201,16 @@ impl Reads {
 }
 
 /// The keys of a batch, and for each caller where its own are among them. Keys of callers that ask for several, such as the
-/// stamps that they share, are asked for once.
+/// stamps that they share, are asked for once, and so is one that all of them want; to look for others costs more than it saves.
 fn once_each(batch: &[Asked]) -> (Vec<&Key>, Option<Vec<SmallVec<[usize; 4]>>>) {
     if batch.iter().all(|asked| asked.keys.len() == 1) {
-        return (batch.iter().map(|asked| &asked.keys[0]).collect(), None);
+        let all: Vec<&Key> = batch.iter().map(|asked| &asked.keys[0]).collect();
+        return match &*all {
+            [first, others @ ..] if !others.is_empty() && others.iter().all(|key| key == first) => {
+                (vec![*first], Some(vec![SmallVec::from_slice(&[0]); batch.len()]))
+            }
+            _ => (all, None),
+        };
     }
     let mut all: Vec<&Key> = Vec::with_capacity(batch.len() + 4);
     let mut known: HashMap<&Key, usize> = HashMap::with_capacity(batch.len() + 4);

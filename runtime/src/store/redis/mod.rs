@@ -7,8 +7,8 @@ mod identity;
 mod many;
 mod merge;
 mod spread;
+mod sweep;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,20 +21,18 @@ use super::{
 };
 use crate::connection::{Connection, Repeat, Request, Route, Server};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{FullPattern, Key, entry_of, stamp_of};
+use crate::invalidation::Report;
+use crate::key::{FullPattern, Key};
 use crate::local::Local;
 use crate::script::{Lua, Scripts};
 use crate::store::Lease;
 
-use answer::{bulks, unexpected, wire};
+use answer::{unexpected, wire};
 use capture::Captures;
 pub(crate) use merge::{Glance, Seen};
 
 use merge::Merger;
-use spread::mget;
 
-/// How many keys one step of a scan looks at: a step takes well under a millisecond.
-const SCAN_COUNT: usize = 500;
 /// How long the lease lives under which a value is put: time enough for the second step.
 const PUT_LEASE: Duration = Duration::from_secs(10);
 
@@ -146,36 +144,6 @@ impl RedisStore {
             other => Err(unexpected(operation, &other)),
         }
     }
-
-    async fn scan_node(&self, node: &crate::connection::Node, pattern: &FullPattern) -> Result<u64> {
-        // Stamps of entries have the entry's key in braces, so the text stands somewhere within the key.
-        let mut glob = vec![b'*'];
-        glob.extend_from_slice(pattern.literal_prefix());
-        glob.push(b'*');
-        let mut found = 0;
-        let mut cursor = b"0".to_vec();
-        loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(&cursor).arg("MATCH").arg(&glob).arg("COUNT").arg(SCAN_COUNT);
-            let (next, keys) = scanned(node.command("scan", &scan).await?)?;
-            // An entry and its stamp may be found in different steps, and must go together, the entry first.
-            let entries: HashSet<Key> = keys
-                .iter()
-                .map(|key| entry_of(key))
-                .filter(|entry| pattern.matches(entry))
-                .map(|entry| Key(entry.into()))
-                .collect();
-            let stamps: Vec<Key> = entries.iter().map(stamp_of).collect();
-            let pairs: Vec<&Key> =
-                entries.iter().zip(&stamps).flat_map(|(entry, stamp)| [entry, stamp]).collect();
-            self.invalidate(&pairs).await?;
-            found += entries.len() as u64;
-            if next == b"0" {
-                return Ok(found);
-            }
-            cursor = next;
-        }
-    }
 }
 
 /// Keys that this process is about to change.
@@ -197,22 +165,6 @@ impl RedisStore {
     /// server's own news may come later than the answer, over another connection.
     fn changes<'a>(&'a self, keys: &'a [&'a Key]) -> Changes<'a> {
         Changes { wakeups: self.connection.wakeups(), keys }
-    }
-
-    /// Reads keys of one server and has the server tell of changes of the first one.
-    async fn read_watched_alone(&self, keys: &[&Key]) -> Result<Values> {
-        let operation = "read and watch";
-        // The opt-in holds for the next command of the connection, so both travel in one pipeline.
-        let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.cmd("CLIENT").arg("CACHING").arg("YES");
-        pipeline.add_command(mget(keys));
-        let route = Route::to(keys[0], Server::Familiar, Repeat::Safe);
-        match self.connection.pipeline(operation, route, &pipeline).await?.pop() {
-            Some(Value::Array(values)) if values.len() == keys.len() => {
-                Ok(bulks(&self.connection, operation, values)?.into_iter().collect())
-            }
-            other => Err(unexpected(operation, &other.unwrap_or(Value::Nil))),
-        }
     }
 }
 
@@ -241,11 +193,12 @@ impl Store for RedisStore {
         if !watchable || (self.connection.is_cluster() && !others.is_empty()) {
             // The rest lies elsewhere, and must be read no earlier than the slot.
             if watchable {
-                self.read_watched_alone(&[watched]).await?;
+                spread::read_and_watch(&self.connection, Server::Familiar, &[watched]).await?;
             }
             return Ok(self.read(keys, Freshness::Current).await?.values);
         }
-        self.read_watched_alone(keys).await
+        let (values, _) = spread::read_and_watch(&self.connection, Server::Familiar, keys).await?;
+        Ok(values.into_iter().collect())
     }
 
     fn tell(&self, local: Arc<Local>) {
@@ -373,12 +326,8 @@ impl Store for RedisStore {
         Ok(spread::in_order(&groups, overlaps))
     }
 
-    async fn invalidate_matching(&self, pattern: &FullPattern) -> Result<u64> {
-        let mut found = 0;
-        for node in self.connection.primaries("scan").await? {
-            found += self.scan_node(&node, pattern).await?;
-        }
-        Ok(found)
+    async fn invalidate_matching(&self, pattern: &FullPattern, report: &Report<'_>) -> Result<u64> {
+        sweep::sweep(self, pattern, report).await
     }
 
     async fn time_to_live(&self, key: &Key) -> Result<Option<Duration>> {
@@ -390,10 +339,6 @@ impl Store for RedisStore {
             other => Err(unexpected("read the time to live", &other)),
         }
     }
-}
-
-fn scanned(answer: Value) -> Result<(Vec<u8>, Vec<Vec<u8>>)> {
-    redis::from_redis_value(answer).map_err(|error| Error::new(ErrorKind::Protocol, "scan").because(error))
 }
 
 /// Redis refuses a life of 0 ms.

@@ -145,8 +145,9 @@ async fn read_together(
     Ok((values_of(connection, answer, keys)?, via))
 }
 
-/// The opt-in holds for the next command of the connection, so both travel in one pipeline.
-async fn read_and_watch(
+/// Reads keys of one server and has it tell of their changes. The opt-in holds for the next command of the connection, so both
+/// travel in one pipeline.
+pub(super) async fn read_and_watch(
     connection: &Connection,
     server: Server,
     keys: &[&Key],
@@ -173,7 +174,7 @@ fn values_of(connection: &Connection, answer: Value, keys: &[&Key]) -> Result<Ve
     }
 }
 
-pub(super) fn mget(keys: &[&Key]) -> Cmd {
+fn mget(keys: &[&Key]) -> Cmd {
     let mut cmd = redis::cmd("MGET");
     for key in keys {
         cmd.arg(key.as_bytes());
