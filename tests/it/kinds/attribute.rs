@@ -102,12 +102,13 @@ impl Work {
     async fn ends(&self, kind: &str, end: End) {
         let call = AssertUnwindSafe(self.of(kind, end)).catch_unwind();
         let outcome = tokio::time::timeout(Duration::from_millis(40), call).await;
-        let as_expected = match (end, &outcome) {
-            (End::Value | End::Return, Ok(Ok(Ok(7)))) => true,
-            (End::Question, Ok(Ok(Err(Failure::Body)))) => true,
-            (End::Panic, Ok(Err(_))) | (End::Cancel, Err(_)) => true,
-            _ => false,
-        };
+        let as_expected = matches!(
+            (end, &outcome),
+            (End::Value | End::Return, Ok(Ok(Ok(7))))
+                | (End::Question, Ok(Ok(Err(Failure::Body))))
+                | (End::Panic, Ok(Err(_)))
+                | (End::Cancel, Err(_))
+        );
         assert!(as_expected, "{kind}, {end:?}: {outcome:?}");
     }
 }

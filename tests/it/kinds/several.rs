@@ -211,9 +211,9 @@ async fn by_attribute() {
     for (cache, _) in places(&server) {
         let bank = Bank { cache, moves: AtomicU32::new(0) };
         let there = futures_util::future::join_all((0..50).map(|_| bank.transfer(1, 2)));
-        let back = futures_util::future::join_all((0..50).map(|_| bank.transfer(2, 1)));
-        let (there, back) = tokio::join!(there, back);
-        assert!(there.into_iter().chain(back).all(|moved| moved.unwrap() == 2));
+        let return_trips = futures_util::future::join_all((0..50).map(|_| bank.transfer(2, 1)));
+        let (there, return_trips) = tokio::join!(there, return_trips);
+        assert!(there.into_iter().chain(return_trips).all(|moved| moved.unwrap() == 2));
         assert_eq!(bank.moves.load(Ordering::SeqCst), 100);
         assert_eq!(bank.transfer(3, 3).await.unwrap(), 1, "to oneself");
     }
