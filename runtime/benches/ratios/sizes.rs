@@ -71,19 +71,15 @@ pub(crate) async fn run() {
     two_threads(&cache);
 }
 
-fn get(mut bare: MultiplexedConnection, bytes: usize, index: usize) -> impl Future<Output = ()> + Send {
-    async move {
-        let mut get = redis::cmd("GET");
-        get.arg(format!("bare:{bytes}:{}", index % PAGES));
-        let encoded: Vec<u8> = get.query_async(&mut bare).await.expect("the server answers");
-        std::hint::black_box(rmp_serde::from_slice::<Page>(&encoded).expect("a page"));
-    }
+async fn get(mut bare: MultiplexedConnection, bytes: usize, index: usize) {
+    let mut get = redis::cmd("GET");
+    get.arg(format!("bare:{bytes}:{}", index % PAGES));
+    let encoded: Vec<u8> = get.query_async(&mut bare).await.expect("the server answers");
+    std::hint::black_box(rmp_serde::from_slice::<Page>(&encoded).expect("a page"));
 }
 
-fn hit(cache: Keylatch, bytes: usize, index: usize) -> impl Future<Output = ()> + Send {
-    async move {
-        std::hint::black_box(page(&cache, bytes, index % PAGES).await);
-    }
+async fn hit(cache: Keylatch, bytes: usize, index: usize) {
+    std::hint::black_box(page(&cache, bytes, index % PAGES).await);
 }
 
 /// What two threads get done, against one.

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use keylatch::{Builder, Keylatch};
+use keylatch::Keylatch;
 
 use super::By;
 use crate::failover::torture::{Figures, assert_nothing_is_old, pause, run_by};
@@ -16,14 +16,14 @@ const IDS: usize = 30;
 const FAULTS: usize = 20;
 
 /// One proxy for each of three instances.
-async fn cut_at_random(ways: &'static [By], settings: impl Fn(Builder) -> Builder) -> Figures {
+async fn cut_at_random(ways: &'static [By]) -> Figures {
     let server = RedisServer::start();
     let proxies =
         [Proxy::to(server.port()).await, Proxy::to(server.port()).await, Proxy::to(server.port()).await];
     let next = Cell::new(0);
     let builder = || {
         let proxy = &proxies[next.replace(next.get() + 1) % proxies.len()];
-        settings(Keylatch::builder().redis_url(proxy.url()))
+        Keylatch::builder().redis_url(proxy.url())
     };
     run_by(IDS, ways, builder, async |_| {
         // Until most entries are at hand.
@@ -41,7 +41,7 @@ async fn cut_at_random(ways: &'static [By], settings: impl Fn(Builder) -> Builde
 }
 
 async fn nothing_stale_stays(ways: &'static [By]) {
-    let figures = cut_at_random(ways, |builder| builder).await;
+    let figures = cut_at_random(ways).await;
     assert_nothing_is_old(&format!("cut at random, {ways:?}"), &figures);
     assert!(figures.at_hand > 0, "nothing was kept in memory: {figures:?}");
     assert!(figures.refused > 0, "nobody was cut off: {figures:?}");
