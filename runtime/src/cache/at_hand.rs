@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use super::plan::{Local, Plan};
 use crate::error::Result;
 use crate::key::Key;
-use crate::local::{Mark, Reserved};
+use crate::local::{Known, Mark, Reserved};
 use crate::store::{Freshness, Stamp, StampState, Store, Via};
 
 /// States of stamps in the order of their keys; `None` where there is none.
@@ -40,7 +40,7 @@ pub(crate) struct Keep {
 }
 
 pub(super) type Marks = SmallVec<[Arc<Mark>; 4]>;
-type Known = SmallVec<[Option<(Stamp, Via)>; 4]>;
+type AllKnown = SmallVec<[Option<Known>; 4]>;
 
 /// Reads the slot, and those of the stamps that are not at hand. What is read was there after the call began, the slot no
 /// earlier than its stamps.
@@ -53,14 +53,14 @@ pub(super) async fn read(plan: &Plan, stamps: &[&Key], freshness: Freshness) -> 
     }
     let reserved = reserve(plan, local);
     let marks = marks(local, stamps);
-    let known: Known = marks.iter().map(|mark| mark.known()).collect();
+    let known: AllKnown = marks.iter().map(|mark| mark.known()).collect();
     if let Some(read) = the_rest(plan, stamps, marks, &known, reserved).await? {
         return Ok(read);
     }
     // Something has changed meanwhile, or what is at hand says nothing about this answer.
     let reserved = reserve(plan, local);
     let marks = self::marks(local, stamps);
-    let nothing: Known = marks.iter().map(|_| None).collect();
+    let nothing: AllKnown = marks.iter().map(|_| None).collect();
     match Box::pin(the_rest(plan, stamps, marks, &nothing, reserved)).await? {
         Some(read) => Ok(read),
         None => unreachable!("nothing at hand was used"),
@@ -83,8 +83,8 @@ pub(super) async fn are_current(
     let keys: SmallVec<[&Key; 6]> = others.iter().map(|(key, _)| key).collect();
     let marks = marks(local, &keys);
     let known = |mark: &Mark| {
-        let (stamp, via) = mark.known()?;
-        (!is_strict(plan) || slot.is_some_and(|slot| slot.is_in_order_with(via))).then_some(stamp)
+        let known = mark.known()?;
+        (!is_strict(plan) || slot.is_some_and(|slot| known.says_of(slot))).then_some(known.stamp)
     };
     let mut missing: SmallVec<[(&Key, &Mark, Stamp); 4]> = SmallVec::new();
     for ((key, stamp), mark) in others.iter().zip(&marks) {
@@ -151,7 +151,7 @@ async fn the_rest(
     plan: &Plan,
     stamps: &[&Key],
     marks: Marks,
-    known: &[Option<(Stamp, Via)>],
+    known: &[Option<Known>],
     reserved: Option<Reserved>,
 ) -> Result<Option<Read>> {
     let missing = known.iter().zip(stamps).filter(|(known, _)| known.is_none()).map(|(_, stamp)| *stamp);
@@ -163,12 +163,12 @@ async fn the_rest(
     let slot = values.next().flatten();
     let mut states = States::new();
     for (known, mark) in known.iter().zip(&marks) {
-        if let Some((stamp, via)) = known {
-            let in_order = reading.via.is_some_and(|answer| answer.is_in_order_with(*via));
-            if !mark.stands() || (is_strict(plan) && !in_order) {
+        if let Some(known) = known {
+            let says = reading.via.is_some_and(|answer| known.says_of(answer));
+            if !mark.stands() || (is_strict(plan) && !says) {
                 return Ok(None);
             }
-            states.push(Some(StampState::Current(*stamp)));
+            states.push(Some(StampState::Current(known.stamp)));
         } else {
             let state = StampState::of(values.next().flatten().as_deref());
             if let (Some(StampState::Current(stamp)), Some(via)) = (state, reading.via) {

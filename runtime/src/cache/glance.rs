@@ -99,7 +99,7 @@ impl Glance {
         if let Some(envelope) = &envelope
             && vouch(envelope, &declared).is_some_and(|others| others.is_empty())
         {
-            plan.function.vouched().remember(plan, envelope, via, &marks);
+            plan.function.vouched().remember(plan, envelope, &marks);
             return Ok(self.hit(plan, envelope, marks, seen, restore));
         }
         let look = Look {
@@ -143,11 +143,11 @@ fn known(plan: &Plan, via: Option<Via>) -> Option<(States, Marks)> {
     let (mut states, mut marks) = (States::new(), Marks::new());
     for stamp in plan.stamps() {
         let mark = local.stamps.of(stamp);
-        let (stamp, told) = mark.known()?;
-        if strict && !via.is_in_order_with(told) {
+        let known = mark.known()?;
+        if strict && !known.says_of(via) {
             return None;
         }
-        states.push(Some(StampState::Current(stamp)));
+        states.push(Some(StampState::Current(known.stamp)));
         marks.push(mark);
     }
     Some((states, marks))

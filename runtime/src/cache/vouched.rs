@@ -6,6 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use super::at_hand::Marks;
 use super::plan::{Local, Plan};
 use crate::codec::envelope::Envelope;
+use crate::local::Ways;
 use crate::store::Via;
 
 /// See the module. One for each function.
@@ -19,8 +20,8 @@ struct Last {
     /// The stamps as an entry holds them, names and values.
     stamps: Box<[u8]>,
     marks: Marks,
-    /// Over what their changes are told.
-    told: Option<Via>,
+    /// Over what the changes of all of them are told.
+    told: Ways,
 }
 
 impl Vouched {
@@ -43,7 +44,7 @@ impl Vouched {
         let last = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let last = last.as_ref().filter(|last| {
             let strict = plan.options.local == Local::Off;
-            let in_order = || via.zip(last.told).is_some_and(|(answer, told)| answer.is_in_order_with(told));
+            let in_order = || via.is_some_and(|via| last.told.iter().any(|told| via.is_in_order_with(*told)));
             plan.home.local().is_some_and(|local| local.id() == last.local)
                 && *last.stamps == *envelope.stamps.as_bytes()
                 && (!strict || in_order())
@@ -53,12 +54,13 @@ impl Vouched {
     }
 
     /// An entry was found to be valid by these marks, which are all that the function declares.
-    pub(super) fn remember(&self, plan: &Plan, envelope: &Envelope<'_>, via: Option<Via>, marks: &Marks) {
+    pub(super) fn remember(&self, plan: &Plan, envelope: &Envelope<'_>, marks: &Marks) {
         let Some(local) = plan.home.local().filter(|_| plan.depends_alike()) else { return };
-        // Without one order the marks are looked up each time.
-        let told = via.filter(|via| {
-            marks.iter().all(|mark| mark.known().is_some_and(|(_, told)| via.is_in_order_with(told)))
-        });
+        let mut known = marks.iter().map(|mark| mark.known());
+        let Some(Some(first)) = known.next() else { return };
+        let told = known.try_fold(first.told().clone(), |told, known| Some(known?.told_with(&told)));
+        // One of them has changed meanwhile.
+        let Some(told) = told else { return };
         let last =
             Last { local: local.id(), stamps: envelope.stamps.as_bytes().into(), marks: marks.clone(), told };
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(last);

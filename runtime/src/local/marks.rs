@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, UnitWeighter};
+use smallvec::SmallVec;
 
 use crate::key::{Key, KeyBytes};
 use crate::store::{Stamp, Via};
@@ -23,7 +24,36 @@ pub(crate) struct Marks {
 #[derive(Debug, Default)]
 pub(crate) struct Mark {
     changed: AtomicBool,
-    known: Mutex<Option<(Stamp, Via)>>,
+    known: Mutex<Option<Known>>,
+}
+
+/// A stamp, and over which connections its changes are told: those over which it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) stamp: Stamp,
+    told: Ways,
+}
+
+/// Connections.
+pub(crate) type Ways = SmallVec<[Via; 3]>;
+
+/// More connections are not remembered: a pool has fewer.
+const MOST_WAYS: usize = 16;
+
+impl Known {
+    /// Whether it says something about an answer that came over that connection, and has come before this was looked at.
+    pub(crate) fn says_of(&self, answer: Via) -> bool {
+        self.told.iter().any(|told| answer.is_in_order_with(*told))
+    }
+
+    /// Over what changes of both are told.
+    pub(crate) fn told_with(&self, others: &Ways) -> Ways {
+        self.told.iter().copied().filter(|way| others.contains(way)).collect()
+    }
+
+    pub(crate) fn told(&self) -> &Ways {
+        &self.told
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -87,9 +117,9 @@ impl Marks {
 }
 
 impl Mark {
-    /// What the stamp is, and over which connection changes of it are told; `None` if it must be read.
-    pub(crate) fn known(&self) -> Option<(Stamp, Via)> {
-        let known = *self.lock();
+    /// What the stamp is; `None` if it must be read.
+    pub(crate) fn known(&self) -> Option<Known> {
+        let known = self.lock().clone();
         known.filter(|_| self.stands())
     }
 
@@ -101,19 +131,25 @@ impl Mark {
     /// The stamp was read, after this mark was made, over a connection that tells of its changes.
     pub(crate) fn learn(&self, stamp: Stamp, via: Via) {
         let mut known = self.lock();
-        if known.is_some_and(|(known, _)| known != stamp) {
+        match &mut *known {
+            Some(known) if known.stamp == stamp => {
+                if !known.told.contains(&via) {
+                    known.told.truncate(MOST_WAYS - 1);
+                    known.told.push(via);
+                }
+            }
             // It has changed between two reads, over two connections of which neither has told yet: nobody knows which is
             // the later one.
-            self.change();
+            Some(_) => self.change(),
+            None => *known = Some(Known { stamp, told: std::iter::once(via).collect() }),
         }
-        *known = Some((stamp, via));
     }
 
     fn change(&self) {
         self.changed.store(true, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<(Stamp, Via)>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -128,7 +164,8 @@ mod tests {
         let key = Key::of("stamp");
         let known = marks.of(&key);
         known.learn([1; 8], Via::EMBEDDED);
-        assert_eq!(marks.of(&key).known(), Some(([1; 8], Via::EMBEDDED)));
+        let at_hand = marks.of(&key).known().expect("it was learnt");
+        assert!(at_hand.stamp == [1; 8] && at_hand.says_of(Via::EMBEDDED));
         marks.changed(key.as_bytes());
         assert!(!known.stands() && known.known().is_none());
         // Reserved, and changed before the answer comes.
@@ -146,6 +183,16 @@ mod tests {
         let all: Vec<_> = (0..3 * MOST).map(|id| marks.of(&Key::of("stamp").part(&id))).collect();
         let standing = all.iter().filter(|mark| mark.stands()).count() as u64;
         assert!(standing <= MOST && standing > MOST / 2, "{standing}");
+    }
+
+    #[test]
+    fn one_that_is_read_over_two_connections_says_of_both() {
+        let mark = Mark::default();
+        let (one, other, third) = (Via::new(), Via::new(), Via::new());
+        mark.learn([1; 8], one);
+        mark.learn([1; 8], other);
+        let known = mark.known().expect("it was learnt");
+        assert!(known.says_of(one) && known.says_of(other) && !known.says_of(third));
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod reservations;
 mod ticks;
 mod values;
 
-pub(crate) use marks::{Mark, Marks};
+pub(crate) use marks::{Known, Mark, Marks, Ways};
 pub(crate) use ticks::Ticks;
 pub(crate) use values::{Facts, Found, Values};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::lease::Lease;
-use super::master::{Counter, Mint};
+use super::master::Mint;
 use super::several::in_order;
 use super::{Passed, Sharing};
 use crate::Keylatch;
@@ -208,7 +208,7 @@ impl LockBuilder {
     pub(super) fn mint(&self, count: u64) -> Option<Mint> {
         // Whoever shares a lock carries the last one.
         let count = if self.sharing == Sharing::Shared { 1 } else { count };
-        let mint = || Mint { proposal: self.home.proposals().next(), count, counter: Counter::Namespace };
+        let mint = || Mint { proposal: self.home.proposals().next(), count };
         self.fence.then(mint)
     }
 }

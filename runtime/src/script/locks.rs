@@ -11,8 +11,6 @@ pub(crate) struct LockScripts {
     pub(crate) release: Lua,
     /// Prolongs a lock.
     pub(crate) extend: Lua,
-    /// Lifts the counter of tokens while the lock is held.
-    pub(crate) raise: Lua,
     /// The same for locks that are shared.
     pub(crate) shared: KindScripts,
     /// The same for semaphores.
@@ -56,7 +54,6 @@ impl LockScripts {
             acquire: shared!("lock/acquire.lua"),
             release: shared!("lock/release.lua"),
             extend: Lua::new(include_str!("lock/extend.lua")),
-            raise: Lua::new(include_str!("lock/raise.lua")),
             shared: kind!("read_write"),
             permits: kind!("semaphore"),
         }

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    Acquire, Answer, Counter, EmbeddedMaster, Extend, FencingToken, Freed, LockMaster, Mint, Owned,
-    RedisMaster,
-};
+use super::{Acquire, Answer, EmbeddedMaster, Extend, Freed, LockMaster, Mint, Owned, RedisMaster};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::lock::quorum::QuorumLocks;
@@ -55,15 +52,6 @@ impl LockMaster for AnyMaster {
             Self::Redis(master) => Box::pin(master.extend(locks)).await,
             Self::Quorum(masters) => Box::pin(masters.extend(locks)).await,
             Self::Unusable(reason) => locks.iter().map(|_| Err(reason.clone())).collect(),
-        }
-    }
-
-    async fn raise(&self, lock: Owned<'_>, counter: Counter, token: FencingToken) -> Result<bool> {
-        match self {
-            Self::Embedded(master) => master.raise(lock, counter, token).await,
-            Self::Redis(master) => Box::pin(master.raise(lock, counter, token)).await,
-            Self::Quorum(masters) => Box::pin(masters.raise(lock, counter, token)).await,
-            Self::Unusable(reason) => Err(reason.clone()),
         }
     }
 

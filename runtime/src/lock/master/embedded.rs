@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{
-    Acquire, Answer, CLAIM, Counter, Extend, FencingToken, Freed, Held, LockMaster, MasterTime, Mint, Owned,
-};
+use super::{Acquire, Answer, CLAIM, Extend, FencingToken, Freed, Held, LockMaster, MasterTime, Mint, Owned};
 use crate::clock::{self, Moment};
 use crate::error::Result;
 use crate::key::KeyBytes;
@@ -186,17 +184,6 @@ impl LockMaster for EmbeddedMaster {
             Some(until - now)
         };
         locks.iter().map(extend).map(Ok).collect()
-    }
-
-    async fn raise(&self, lock: Owned<'_>, _counter: Counter, token: FencingToken) -> Result<bool> {
-        let now = clock::moment();
-        let locks = self.locks();
-        let until = locks.get(&lock.key.0).and_then(|locked| locked.holders.until(lock.value));
-        let ours = until.is_some_and(|until| until > now);
-        if ours {
-            self.counter.fetch_max(token.get(), Ordering::AcqRel);
-        }
-        Ok(ours)
     }
 
     async fn release(&self, lock: Owned<'_>) -> Result<Freed> {

@@ -35,14 +35,6 @@ pub(crate) trait LockMaster: Send + Sync {
     /// Prolongs locks, all in one go. Each answer on its own: what was left of the lock's life, or `None` if it is not ours.
     fn extend(&self, locks: &[Extend<'_>]) -> impl Future<Output = Vec<Result<Option<Duration>>>> + Send;
 
-    /// Lifts the counter of tokens to `token`, if the lock is still ours; whether it is.
-    fn raise(
-        &self,
-        lock: Owned<'_>,
-        counter: Counter,
-        token: FencingToken,
-    ) -> impl Future<Output = Result<bool>> + Send;
-
     /// Frees the lock, or gives it to the first in its queue.
     fn release(&self, lock: Owned<'_>) -> impl Future<Output = Result<Freed>> + Send;
 
@@ -78,16 +70,6 @@ pub(crate) struct Mint {
     pub(crate) proposal: u64,
     /// How many in a row, for holders within one process that follow each other.
     pub(crate) count: u64,
-    pub(crate) counter: Counter,
-}
-
-/// Which counter tokens come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Counter {
-    /// The one of the namespace; in a cluster, of the namespace in the lock's slot. For one master.
-    Namespace,
-    /// One of the lock. For several masters, whose common counters would drift apart.
-    Lock,
 }
 
 /// Whether to wait in the master's queue for a lock that is somebody else's.

@@ -7,12 +7,10 @@ use futures_util::future::join_all;
 use redis::{Pipeline, Value};
 
 use super::kind::Kind;
-use super::{
-    Acquire, Answer, Counter, Extend, FencingToken, Freed, Held, LockMaster, MasterTime, Mint, Owned, Queue,
-};
+use super::{Acquire, Answer, Extend, FencingToken, Freed, Held, LockMaster, MasterTime, Mint, Owned, Queue};
 use crate::connection::{Connection, Repeat, Request, Route, Server, slot_of};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{Key, Namespace, counter_of, queue_of};
+use crate::key::{Key, Namespace, queue_of};
 use crate::lock::inbox::PREFIX;
 use crate::lock::value::LockValue;
 use crate::script::{LockScripts, Lua};
@@ -59,17 +57,14 @@ impl RedisMaster {
         lua.run(&self.connection, operation, Repeat::Safe, keys, args).await
     }
 
-    /// Where tokens of that lock are counted.
-    pub(crate) fn counter(&self, lock: &Key, counter: Counter) -> Key {
-        let shared = || Key([self.namespace.as_str().as_bytes(), b"#fence"].concat().into());
-        match counter {
-            Counter::Lock => counter_of(lock),
-            Counter::Namespace if !self.connection.is_cluster() => shared(),
-            Counter::Namespace => {
-                let tag = format!(":{{{}}}", tag_of(slot_of(lock.as_bytes())));
-                Key([shared().as_bytes(), tag.as_bytes()].concat().into())
-            }
+    /// Where tokens of that lock are counted: one counter for the namespace; in a cluster, one for the namespace in each slot.
+    pub(crate) fn counter(&self, lock: &Key) -> Key {
+        let shared = Key([self.namespace.as_str().as_bytes(), b"#fence"].concat().into());
+        if !self.connection.is_cluster() {
+            return shared;
         }
+        let tag = format!(":{{{}}}", tag_of(slot_of(lock.as_bytes())));
+        Key([shared.as_bytes(), tag.as_bytes()].concat().into())
     }
 }
 
@@ -96,7 +91,7 @@ fn tag_of(slot: u16) -> u32 {
 impl LockMaster for RedisMaster {
     async fn acquire(&self, request: &Acquire<'_>) -> Result<Answer> {
         let Acquire { lock, ttl, mint, queue, instead_of } = request;
-        let counter = self.counter(lock.key, mint.map_or(Counter::Namespace, |mint| mint.counter));
+        let counter = self.counter(lock.key);
         let proposal = mint.map_or_else(String::new, |mint| mint.proposal.to_string());
         let count = mint.map_or(TOKENS, |mint| mint.count).to_string();
         let instead_of = instead_of.map(LockValue::bytes);
@@ -137,16 +132,6 @@ impl LockMaster for RedisMaster {
         self.extend_many(locks).await
     }
 
-    async fn raise(&self, lock: Owned<'_>, counter: Counter, token: FencingToken) -> Result<bool> {
-        let counter = self.counter(lock.key, counter);
-        let (value, token) = (lock.value.bytes(), token.to_string());
-        let (keys, args) = ([lock.key, &counter], [&value[..], token.as_bytes()]);
-        match self.scripts.raise.run(&self.connection, "raise", Repeat::Safe, &keys, &args).await? {
-            Value::Int(raised) => Ok(raised == 1),
-            _ => Err(Error::new(ErrorKind::Protocol, "raise")),
-        }
-    }
-
     async fn release(&self, lock: Owned<'_>) -> Result<Freed> {
         self.free(lock, &[]).await
     }
@@ -159,7 +144,7 @@ impl LockMaster for RedisMaster {
 
 impl RedisMaster {
     async fn free(&self, lock: Owned<'_>, entry: &[u8]) -> Result<Freed> {
-        let counter = self.counter(lock.key, Counter::Namespace);
+        let counter = self.counter(lock.key);
         let kind = Kind::of(&self.scripts, lock);
         let queue = queue_of(lock.key);
         let keys = kind.keys(&[lock.key, &queue, &counter]);

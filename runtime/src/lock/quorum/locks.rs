@@ -16,9 +16,7 @@ use crate::clock;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Namespace;
-use crate::lock::master::{
-    Acquire, Answer, Counter, Extend, Freed, Held, LockMaster, MasterTime, Mint, Owned,
-};
+use crate::lock::master::{Acquire, Answer, Extend, Freed, Held, LockMaster, MasterTime, Mint, Owned};
 use crate::lock::token::FencingToken;
 use crate::lock::value::LockValue;
 use crate::random;
@@ -181,12 +179,6 @@ impl<M: Master> LockMaster for QuorumLocks<M> {
             }
         });
         futures_util::future::join_all(extended).await
-    }
-
-    /// Acquisitions do it themselves.
-    async fn raise(&self, lock: Owned<'_>, _counter: Counter, token: FencingToken) -> Result<bool> {
-        let won = self.ballot(lock.value).and_then(|ballot| ballot.won());
-        Ok(won.is_some_and(|won| won.token >= token.get() && won.deadline > clock::moment()))
     }
 
     async fn release(&self, lock: Owned<'_>) -> Result<Freed> {

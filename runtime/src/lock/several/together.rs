@@ -6,7 +6,7 @@ use crate::clock;
 use crate::connection::{Repeat, slot_of};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Key, queue_of};
-use crate::lock::master::{AnyMaster, Counter, RedisMaster};
+use crate::lock::master::{AnyMaster, RedisMaster};
 use crate::lock::mutex::{Claim, Together};
 use crate::lock::options::LockBuilder;
 use crate::lock::token::FencingToken;
@@ -65,7 +65,7 @@ pub(super) async fn attempt(options: &LockBuilder) -> Result<Outcome, LockError>
 }
 
 async fn send(master: &RedisMaster, options: &LockBuilder, parts: &[Together]) -> crate::Result<Numbers> {
-    let counter = master.counter(&options.key, Counter::Namespace);
+    let counter = master.counter(&options.key);
     let queues: Vec<Key> = options.keys().map(queue_of).collect();
     let pairs = options.keys().zip(&queues).flat_map(|(lock, queue)| [lock, queue]);
     let keys: Vec<&Key> = std::iter::once(&counter).chain(pairs).collect();
