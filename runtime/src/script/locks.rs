@@ -26,8 +26,8 @@ pub(crate) struct KindScripts {
 }
 
 macro_rules! shared {
-    ($name:literal) => {
-        Lua::new(concat!(include_str!("lock/hand_over.lua"), include_str!($name)))
+    ($short:literal, $name:literal) => {
+        Lua::new(concat!(include_str!($short), include_str!("lock/hand_over.lua"), include_str!($name)))
     };
 }
 
@@ -51,8 +51,8 @@ macro_rules! kind {
 impl LockScripts {
     pub(crate) fn new() -> Self {
         Self {
-            acquire: shared!("lock/acquire.lua"),
-            release: shared!("lock/release.lua"),
+            acquire: shared!("lock/acquire_free.lua", "lock/acquire.lua"),
+            release: shared!("lock/release_unawaited.lua", "lock/release.lua"),
             extend: Lua::new(include_str!("lock/extend.lua")),
             shared: kind!("read_write"),
             permits: kind!("semaphore"),

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use keylatch::{Keylatch, LockBuilder, LockError};
 
-use super::{LONG, Room, places};
+use super::{LONG, places};
+use crate::support::room::Room;
 use crate::support::{RedisServer, child, keylatch, until};
 
 const TTL: Duration = Duration::from_secs(10);

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use keylatch::{Keylatch, LockBuilder, LockError, ReleaseError};
 
-use super::{LONG, Room, places};
+use super::{LONG, places};
+use crate::support::room::Room;
 use crate::support::{RedisServer, until};
 
 const PERMITS: u32 = 3;

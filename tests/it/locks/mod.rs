@@ -6,16 +6,15 @@ mod renewal;
 mod waiting;
 
 use std::fs;
-use std::future::{Future, poll_fn};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use keylatch::{Key, Keylatch, LockBuilder, LockError, with_lock};
 
+use crate::support::dropped::{dropped_after, nothing_is_left};
+use crate::support::room::Room;
 use crate::support::{RedisServer, child, keylatch, signal, until};
 
 fn lock(cache: &Keylatch, ttl: Duration) -> LockBuilder {
@@ -61,28 +60,6 @@ async fn processes_exclude_each_other() {
         assert!(child.wait().unwrap().success());
     }
     assert_eq!(fs::read_to_string(file.path()).unwrap(), INCREMENTS.to_string());
-}
-
-/// How many are inside, and how many ever were at once.
-#[derive(Debug, Default)]
-struct Room {
-    inside: AtomicU32,
-    most: AtomicU32,
-    entered: AtomicU32,
-}
-
-impl Room {
-    async fn visit(&self, stay: impl Future<Output = ()>) {
-        let inside = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(inside, Ordering::SeqCst);
-        self.entered.fetch_add(1, Ordering::SeqCst);
-        stay.await;
-        self.inside.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    fn most(&self) -> u32 {
-        self.most.load(Ordering::SeqCst)
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,36 +173,6 @@ async fn a_stopped_holder_is_told_and_does_not_go_on() {
     assert!(went_on.len() <= 1, "it went on past {} awaits", went_on.len());
     guard.lease().check().expect("the new holder is not disturbed by the old one");
     guard.release().await.unwrap();
-}
-
-/// Polls a call when it is woken, `polls` times, and drops it: at once, or when what it waits for has had time to happen.
-/// Whether it was done by then.
-async fn dropped_after<F: Future>(call: F, polls: u32, late: bool) -> bool {
-    let mut call = Box::pin(call);
-    let mut left = polls;
-    let done = poll_fn(|cx| {
-        if left == 0 {
-            return Poll::Ready(false);
-        }
-        left -= 1;
-        match call.as_mut().poll(cx) {
-            Poll::Ready(_) => Poll::Ready(true),
-            Poll::Pending if left == 0 => Poll::Ready(false),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await;
-    if late && !done {
-        tokio::time::sleep(Duration::from_millis(3)).await;
-    }
-    done
-}
-
-/// Nothing is left on the server once it has carried out all that was sent before.
-async fn nothing_is_left(server: &RedisServer, cache: &Keylatch, what: &str) {
-    // Commands of one connection are carried out in their order, so what a dropped call has sent is there by now.
-    cache.lock("barrier").run(async |_lease| ()).await.unwrap();
-    until(what, || server.key_count() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use keylatch::{Keylatch, LockBuilder, LockError};
 
-use super::{Room, in_child, lock};
+use super::{in_child, lock};
+use crate::support::room::Room;
 use crate::support::{RedisServer, child, keylatch, signal, until};
 
 const TTL: Duration = Duration::from_secs(10);

@@ -2,11 +2,13 @@
 
 pub(crate) mod child;
 pub(crate) mod cluster;
+pub(crate) mod dropped;
 pub(crate) mod length;
 pub(crate) mod npm;
 pub(crate) mod proxy;
 pub(crate) mod redis_server;
 pub(crate) mod replicated;
+pub(crate) mod room;
 pub(crate) mod sentinel;
 pub(crate) mod tls;
 pub(crate) mod upstash;

@@ -6,6 +6,9 @@
 -- Returns {1, token} or {0, what is left of the lock's life, our place in the queue, server time}.
 local lock, queue, counter = KEYS[1], KEYS[2], KEYS[3]
 local value = ARGV[1]
+if taken then
+  return {1, mint(counter, ARGV[3], ARGV[4])}
+end
 local holder = redis.call('GET', lock)
 if not holder or holder == ARGV[9] then
   holder = hand_over(lock, queue, counter, ARGV[6], ARGV[7], ARGV[4], value) or value
