@@ -66,6 +66,7 @@ impl<M: Master> QuorumLocks<M> {
         let proposal = request.mint.map_or(0, |mint| mint.proposal);
         let tokens = request.mint.map_or(0, |mint| mint.count);
         let (mut tries, mut was_short, mut was_admitted) = (0, 0, false);
+        let mut hasty: Option<Refusal> = None;
         loop {
             let key = request.lock.key.clone();
             // What an earlier try has left is given back in the background, and must not be taken for what this one has.
@@ -85,9 +86,12 @@ impl<M: Master> QuorumLocks<M> {
             }
             if refusal.may_be_haste() && was_short < SHORT_TRIES {
                 was_short += 1;
+                hasty = Some(refusal);
                 continue;
             }
-            if !refusal.is_split() || tries == SPLIT_TRIES {
+            // Our own vote on its way back looks as if somebody else had it.
+            let is_ours = hasty.as_ref().is_some_and(|earlier| refusal.is_held_by(earlier));
+            if !(refusal.is_split() || is_ours) || tries == SPLIT_TRIES {
                 return Err(refusal);
             }
             let pause = contention::pause(&refusal, tries, quorum.round_trip(), random::fraction());

@@ -127,6 +127,13 @@ impl Refusal {
         self.is_contended() && self.votes.iter().any(|vote| vote.vote.is_ok())
     }
 
+    /// Whether a vote that is missing here may be one that we had in an earlier try, or that came after it was given up.
+    pub(crate) fn is_held_by(&self, earlier: &Self) -> bool {
+        let had = |vote: &MasterVote| matches!(vote.vote, Ok(()) | Err(NoVote::Unanswered { .. }));
+        let is_held = |vote: &MasterVote| vote.vote.as_ref().err().is_some_and(NoVote::is_held);
+        self.votes.iter().zip(&earlier.votes).any(|(now, before)| is_held(now) && had(before))
+    }
+
     /// Whether votes were split, and we had the one that decides who tries again first: that of the lowest-numbered master
     /// that takes part.
     pub(crate) fn goes_first(&self) -> bool {
