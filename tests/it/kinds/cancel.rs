@@ -5,7 +5,7 @@ use std::time::Duration;
 use keylatch::{Keylatch, LockBuilder};
 
 use crate::support::dropped::{dropped_after, nothing_is_left};
-use crate::support::{RedisServer, keylatch, until};
+use crate::support::{RedisServer, keylatch};
 
 /// `other` keeps `lock` out while it is held.
 async fn cancelled_at_every_await(

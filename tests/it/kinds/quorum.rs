@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use keylatch::{ErrorKind, Keylatch, LockBuilder, LockError, LockGuard};
 
 use super::LONG;
-use crate::support::room::Room;
 use crate::support::proxy::Mode;
+use crate::support::room::Room;
 use crate::support::{Proxy, RedisServer, keylatch, until};
 
 const TTL: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use keylatch::{Key, Keylatch, LockBuilder, LockError, with_lock};
@@ -81,7 +82,7 @@ async fn tasks_exclude_each_other() {
         while let Some(ended) = tasks.join_next().await {
             ended.expect("everybody was let in");
         }
-        assert_eq!((room.entered.load(Ordering::SeqCst), room.most()), (200, 1));
+        assert_eq!((room.entered(), room.most()), (200, 1));
     }
 }
 
@@ -92,7 +93,7 @@ async fn two_holders_are_seen() {
     let cache = keylatch(&server);
     let room = Room::default();
     let vandal = async {
-        until("nobody is inside", || room.inside.load(Ordering::SeqCst) == 1).await;
+        until("nobody is inside", || room.inside() == 1).await;
         server.command("DEL test#lock:shared").expect("the server answers");
     };
     // The first stays until the second is in.

@@ -137,7 +137,7 @@ async fn within_a_process_it_goes_from_hand_to_hand() {
         ended.expect("everybody was let in");
     }
     let commands = server.commands() - before;
-    assert_eq!((room.entered.load(Ordering::SeqCst), room.most()), (400, 1));
+    assert_eq!((room.entered(), room.most()), (400, 1));
     // A request for each burst, of up to 16 of them, or one where nobody waits.
     assert!(commands < 400, "{commands} commands for 400 grants");
 }
