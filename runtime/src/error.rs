@@ -98,6 +98,11 @@ impl Error {
         self.0.context.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
+    /// Whether the server refused with that code.
+    pub(crate) fn has_code(&self, code: &str) -> bool {
+        self.context().any(|(name, value)| name == "code" && value == code)
+    }
+
     /// Whether the same operation may succeed later without any change by the caller.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

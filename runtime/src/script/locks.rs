@@ -9,12 +9,21 @@ pub(crate) struct LockScripts {
     pub(crate) acquire: Lua,
     /// Frees a lock, or gives it to the first in its queue.
     pub(crate) release: Lua,
+    /// Takes and frees a lock while its slot is on its way between two nodes.
+    pub(crate) apart: ApartScripts,
     /// Prolongs a lock.
     pub(crate) extend: Lua,
     /// The same for locks that are shared.
     pub(crate) shared: KindScripts,
     /// The same for semaphores.
     pub(crate) permits: KindScripts,
+}
+
+/// Scripts that name the lock alone.
+#[derive(Debug)]
+pub(crate) struct ApartScripts {
+    pub(crate) acquire: Lua,
+    pub(crate) release: Lua,
 }
 
 /// The scripts of one kind of lock; each takes and answers what the one of the plain lock does.
@@ -53,6 +62,10 @@ impl LockScripts {
         Self {
             acquire: shared!("lock/acquire_free.lua", "lock/acquire.lua"),
             release: shared!("lock/release_unawaited.lua", "lock/release.lua"),
+            apart: ApartScripts {
+                acquire: Lua::new(include_str!("lock/acquire_apart.lua")),
+                release: Lua::new(include_str!("lock/release_apart.lua")),
+            },
             extend: Lua::new(include_str!("lock/extend.lua")),
             shared: kind!("read_write"),
             permits: kind!("semaphore"),

@@ -105,5 +105,5 @@ impl Lua {
 
 /// Whether the server does not know the script by its hash.
 fn is_unknown(error: &Error) -> bool {
-    error.context().any(|(name, value)| name == "code" && value == "NOSCRIPT")
+    error.has_code("NOSCRIPT")
 }

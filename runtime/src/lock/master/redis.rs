@@ -12,7 +12,8 @@ use crate::connection::{Connection, Repeat, Request, Route, Server, slot_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, Namespace, queue_of};
 use crate::lock::inbox::PREFIX;
-use crate::lock::value::LockValue;
+use crate::lock::sharing::Sharing;
+use crate::lock::value::{LockValue, ValueBytes};
 use crate::script::{LockScripts, Lua};
 
 /// See the module.
@@ -88,6 +89,12 @@ fn tag_of(slot: u16) -> u32 {
     })[usize::from(slot)]
 }
 
+/// Whether the keys of a lock lie on two nodes, as while their slot is on its way: that may be so for hours. The lock itself
+/// can be reached all the same.
+fn is_on_its_way(error: &Error, lock: Owned<'_>) -> bool {
+    lock.sharing == Sharing::Alone && error.has_code("TRYAGAIN")
+}
+
 impl LockMaster for RedisMaster {
     async fn acquire(&self, request: &Acquire<'_>) -> Result<Answer> {
         let Acquire { lock, ttl, mint, queue, instead_of } = request;
@@ -121,8 +128,13 @@ impl LockMaster for RedisMaster {
                     instead_of.as_ref().map_or(&[], |value| &value[..]),
                 ]),
             )
-            .await?;
-        read_answer(&answer, mint.is_some())
+            .await;
+        match answer {
+            Err(error) if mint.is_none() && is_on_its_way(&error, *lock) => {
+                self.acquire_apart(*lock, *ttl, instead_of).await
+            }
+            answer => read_answer(&answer?, mint.is_some()),
+        }
     }
 
     async fn extend(&self, locks: &[Extend<'_>]) -> Vec<Result<Option<Duration>>> {
@@ -150,12 +162,34 @@ impl RedisMaster {
         let keys = kind.keys(&[lock.key, &queue, &counter]);
         let (claim, tokens, value) = (millis(CLAIM), TOKENS.to_string(), lock.value.bytes());
         let args = kind.args(&[&value, PREFIX, claim.as_bytes(), tokens.as_bytes(), entry]);
-        match kind.release.run(&self.connection, "unlock", Repeat::Never, &keys, &args).await? {
+        let freed = match kind.release.run(&self.connection, "unlock", Repeat::Never, &keys, &args).await {
+            Err(error) if is_on_its_way(&error, lock) => {
+                let release = &self.scripts.apart.release;
+                release.run(&self.connection, "unlock", Repeat::Never, &[lock.key], &[&value]).await?
+            }
+            freed => freed?,
+        };
+        match freed {
             Value::Int(0) => Ok(Freed::NotHeld),
             Value::Int(1) => Ok(Freed::Free),
             Value::Int(2) => Ok(Freed::HandedOver),
             _ => Err(Error::new(ErrorKind::Protocol, "unlock")),
         }
+    }
+
+    /// Without the queue: whoever waits meanwhile asks again in its time. A token cannot be had so, for its counter lies apart.
+    async fn acquire_apart(
+        &self,
+        lock: Owned<'_>,
+        ttl: Duration,
+        instead_of: Option<ValueBytes>,
+    ) -> Result<Answer> {
+        let instead_of = instead_of.as_ref().map_or(&[][..], |value| &value[..]);
+        let (value, ttl) = (lock.value.bytes(), millis(ttl));
+        let args = [&value[..], ttl.as_bytes(), instead_of];
+        let acquire = &self.scripts.apart.acquire;
+        let answer = acquire.run(&self.connection, "lock", Repeat::Safe, &[lock.key], &args).await?;
+        read_answer(&answer, false)
     }
 
     async fn extend_one(&self, extend: &Extend<'_>) -> Result<Option<Duration>> {

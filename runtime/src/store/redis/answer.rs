@@ -57,8 +57,3 @@ pub(super) fn unexpected(operation: &'static str, value: &Value) -> Error {
     };
     Error::new(ErrorKind::Protocol, operation).with("answer", kind)
 }
-
-/// Whether the server refused with that code.
-pub(super) fn is_code(error: &Error, code: &str) -> bool {
-    error.context().any(|(name, value)| name == "code" && value == code)
-}

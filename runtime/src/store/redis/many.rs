@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use redis::{Cmd, Pipeline, Value};
 
-use super::answer::{is_code, unexpected, wire};
+use super::answer::{unexpected, wire};
 use super::{RedisStore, capture, millis};
 use crate::connection::{Connection, Repeat, Request, Route, Server};
 use crate::error::{Error, ErrorKind, Result};
@@ -214,7 +214,7 @@ async fn pipelined(
     for (run, answer) in runs.iter().zip(answers) {
         outcomes.push(match guarded(operation, answer) {
             // The first of them by its source makes the script known, so this happens once after a restart.
-            Err(error) if is_code(&error, "NOSCRIPT") => alone(store, operation, repeat, lua, run).await,
+            Err(error) if error.has_code("NOSCRIPT") => alone(store, operation, repeat, lua, run).await,
             outcome => outcome,
         });
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
 use redis::{Cmd, Pipeline, Value};
 
-use super::answer::{bulk, bulks, is_code, unexpected};
+use super::answer::{bulk, bulks, unexpected};
 use crate::connection::{Connection, Repeat, Request, Route, Server, slot_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, entry_of};
@@ -98,7 +98,7 @@ fn each<T>(outcome: Result<(Vec<T>, Option<Via>)>, keys: usize) -> (Vec<Result<T
 /// Whether some of a command's keys have moved to another node and some have not, as while their slot is on its way: that
 /// may be so for hours, and each of them alone can be reached.
 pub(super) fn are_apart(error: &Error, keys: &[&Key]) -> bool {
-    keys.len() > 1 && is_code(error, "TRYAGAIN")
+    keys.len() > 1 && error.has_code("TRYAGAIN")
 }
 
 async fn read_group(
