@@ -12,7 +12,7 @@ use crate::torture::{By, KEYS_PER_RUN, none_is_stale};
 trait Topology {
     /// How many keys the torture takes, each way: the protocol is the same as over a single server.
     fn keys(&self) -> usize {
-        KEYS_PER_RUN / 4
+        KEYS_PER_RUN / 2
     }
 
     fn builder(&self) -> Builder;
@@ -58,7 +58,7 @@ struct Rest {
 impl Topology for Rest {
     /// A request takes many times as long as a command.
     fn keys(&self) -> usize {
-        KEYS_PER_RUN / 10
+        KEYS_PER_RUN / 5
     }
 
     fn builder(&self) -> Builder {

@@ -35,7 +35,7 @@ pub(crate) enum By {
     Refresh,
 }
 
-pub(crate) const KEYS_PER_RUN: usize = 2_000;
+pub(crate) const KEYS_PER_RUN: usize = 1_000;
 const KEYS_AT_ONCE: usize = 40;
 const READERS: usize = 6;
 const WRITERS: usize = 2;
