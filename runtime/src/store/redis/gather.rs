@@ -42,8 +42,9 @@ struct Shared<S: Sends> {
 struct Gathering<S: Sends> {
     /// Whether a caller that was alone is on its way.
     alone: bool,
-    /// The tasks that send.
+    /// The tasks that send, and how many of them are on their way: the others are about to take what has gathered.
     couriers: usize,
+    on_their_way: usize,
     /// Batches that take no more.
     full: VecDeque<Load<S>>,
     /// The one that gathers.
@@ -84,7 +85,8 @@ enum Of<S: Sends> {
 
 impl<S: Sends> Gatherer<S> {
     pub(super) fn new(sends: S) -> Self {
-        let gathering = Gathering { alone: false, couriers: 0, full: VecDeque::new(), open: None };
+        let gathering =
+            Gathering { alone: false, couriers: 0, on_their_way: 0, full: VecDeque::new(), open: None };
         Self(Arc::new(Shared { sends, gathering: Mutex::new(gathering) }))
     }
 
@@ -109,10 +111,11 @@ impl<S: Sends> Gatherer<S> {
             let full = gathering.open.take();
             gathering.full.extend(full);
         }
-        if gathering.couriers == 0 || (waiting == FULL.min(most) && gathering.couriers < MOST_ON_THEIR_WAY) {
+        let full = waiting >= FULL.min(most) && gathering.couriers < MOST_ON_THEIR_WAY;
+        if gathering.couriers == gathering.on_their_way && (full || gathering.couriers == 0) {
             gathering.couriers += 1;
             drop(gathering);
-            runtime.spawn(Courier(Arc::clone(&self.0)).run());
+            runtime.spawn(Courier { shared: Arc::clone(&self.0), serves: true }.run());
         }
         Ticket::Together { batch, place }
     }
@@ -136,31 +139,63 @@ impl<S: Sends> Drop for Turn<S> {
 }
 
 /// The task that sends those who have gathered. However it ends, also with its runtime, nobody is left waiting.
-struct Courier<S: Sends>(Arc<Shared<S>>);
+struct Courier<S: Sends> {
+    shared: Arc<Shared<S>>,
+    /// Whether others count on it.
+    serves: bool,
+}
 
 impl<S: Sends> Courier<S> {
     /// Sends batch after batch until nobody waits.
-    async fn run(self) {
+    async fn run(mut self) {
         loop {
             // Those who were just answered ask again at once: give them the chance to be part of this batch.
             tokio::task::yield_now().await;
-            let Some(Load { batch, requests, since }) = self.0.next() else { return };
+            let Some(Load { batch, requests, since }) = self.next() else { return };
             let sent = Sent(batch);
-            let answers = self.0.sends.send(requests, since).await;
+            let _on_its_way = OnItsWay(&self.shared);
+            let answers = self.shared.sends.send(requests, since).await;
             let _ = sent.0.answers.set(Some(answers));
+            drop(sent);
         }
+    }
+
+    /// Those who have gathered, as many as may travel together. If nobody has, the courier serves no more, in one step with
+    /// looking: whoever comes later needs another one.
+    fn next(&mut self) -> Option<Load<S>> {
+        let mut gathering = self.shared.gathering();
+        let load = gathering.full.pop_front().or_else(|| gathering.open.take());
+        if load.is_some() {
+            gathering.on_their_way += 1;
+        } else {
+            gathering.couriers -= 1;
+            self.serves = false;
+        }
+        load
     }
 }
 
 impl<S: Sends> Drop for Courier<S> {
     fn drop(&mut self) {
-        let mut gathering = self.0.gathering();
+        if !self.serves {
+            return;
+        }
+        let mut gathering = self.shared.gathering();
         gathering.couriers -= 1;
         if gathering.couriers == 0 {
             let abandoned = std::mem::take(&mut gathering.full).into_iter().chain(gathering.open.take());
             drop(gathering);
             abandoned.for_each(|load| drop(Sent(load.batch)));
         }
+    }
+}
+
+/// A courier that has taken what had gathered.
+struct OnItsWay<'a, S: Sends>(&'a Shared<S>);
+
+impl<S: Sends> Drop for OnItsWay<'_, S> {
+    fn drop(&mut self) {
+        self.0.gathering().on_their_way -= 1;
     }
 }
 
@@ -179,11 +214,6 @@ impl<S: Sends> Drop for Sent<S> {
 impl<S: Sends> Shared<S> {
     fn gathering(&self) -> MutexGuard<'_, Gathering<S>> {
         self.gathering.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next(&self) -> Option<Load<S>> {
-        let mut gathering = self.gathering();
-        gathering.full.pop_front().or_else(|| gathering.open.take())
     }
 }
 
