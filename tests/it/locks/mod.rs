@@ -90,16 +90,18 @@ async fn tasks_exclude_each_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_holders_are_seen() {
     let server = RedisServer::start();
-    let cache = keylatch(&server);
     let room = Room::default();
-    let vandal = async {
-        until("nobody is inside", || room.inside() == 1).await;
-        server.command("DEL test#lock:shared").expect("the server answers");
-    };
     // The first stays until the second is in.
     let both = async || until("the second was kept out", || room.most() == 2).await;
-    let hold = || lock(&cache, Duration::from_secs(5)).run(async |_lease| room.visit(both()).await);
-    let (_first, _second, ()) = tokio::join!(hold(), hold(), vandal);
+    let hold = async |cache: Keylatch| {
+        lock(&cache, Duration::from_secs(5)).run(async |_lease| room.visit(both()).await).await
+    };
+    let second = async {
+        until("nobody is inside", || room.inside() == 1).await;
+        server.command("DEL test#lock:shared").expect("the server answers");
+        hold(keylatch(&server)).await
+    };
+    let (_first, _second) = tokio::join!(hold(keylatch(&server)), second);
     assert_eq!(room.most(), 2);
 }
 
