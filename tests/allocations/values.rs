@@ -98,8 +98,12 @@ fn bytes_with(local_limit: u64) -> i64 {
 
 #[test]
 fn an_entry_in_memory_costs_little_beside_its_value() {
-    let (without, with) = (bytes_with(0), bytes_with(LIMIT));
-    let each = (with - without) / i64::try_from(ENTRIES).expect("not so many");
+    // Tables grow by their own chance, here and there: the one in the middle of several measurements.
+    let mut measured: Vec<i64> = (0..9)
+        .map(|_| (bytes_with(LIMIT) - bytes_with(0)) / i64::try_from(ENTRIES).expect("not so many"))
+        .collect();
+    measured.sort_unstable();
+    let each = measured[measured.len() / 2];
     eprintln!("an entry with a key of 16 bytes and a value of 32: {each} bytes in all");
     assert!(each > 32 + 16, "it does not count what is kept: {each}");
     assert!(each <= MOST_BYTES, "{each} bytes an entry");

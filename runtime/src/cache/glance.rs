@@ -18,7 +18,7 @@ use super::session::{First, Look};
 use super::single_flight::Moment;
 use crate::codec::envelope::Envelope;
 use crate::error::Result;
-use crate::local::Reserved;
+use crate::local::{self as memory, Reserved};
 use crate::store::{self, Freshness, Seen, Slot, StampState, Via};
 use crate::telemetry;
 
@@ -49,6 +49,10 @@ impl Glance {
             || !home.is_undisturbed()
             || Recorder::is_recording()
         {
+            return None;
+        }
+        // Stamps that must be read are read with the slot, on the long way.
+        if !plan.function.vouched().stands(plan) && !are_known(plan, local) {
             return None;
         }
         let began = home.flights().moment();
@@ -134,6 +138,10 @@ impl Glance {
         let reserved = self.reserved.take()?;
         Some(Keep { reserved, marks, watched: seen.via().is_some(), left: seen.left() })
     }
+}
+
+fn are_known(plan: &Plan, local: &memory::Local) -> bool {
+    plan.stamps().iter().all(|stamp| local.stamps.of(stamp).known().is_some())
 }
 
 /// The declared stamps, if all of them are at hand and say something about an answer that came over `via`.

@@ -29,6 +29,16 @@ impl Vouched {
         Self(RwLock::new(None))
     }
 
+    /// Whether what vouched for the last entry still does.
+    pub(super) fn stands(&self, plan: &Plan) -> bool {
+        let last = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        plan.depends_alike()
+            && last.as_ref().is_some_and(|last| {
+                plan.home.local().is_some_and(|local| local.id() == last.local)
+                    && last.marks.iter().all(|mark| mark.stands())
+            })
+    }
+
     /// Whether an entry that came over `via` depends on just the declared stamps, as they are now; what `with` makes of their
     /// marks.
     pub(super) fn of<R>(
