@@ -24,6 +24,7 @@
 //! # let keylatch = Keylatch::in_memory();
 //! # let execute = |_sql: &str, _values: &[i64]| 1;
 //! let accounts = SqlFence::new("account", "id", "fence")?;
+//! let (register, update) = (accounts.register(), accounts.update(&["balance"])?);
 //! let account = 7;
 //! keylatch
 //!     .lock("account")
@@ -31,11 +32,11 @@
 //!     .run(async |lease| {
 //!         let token = lease.token().expect("it was asked for");
 //!         // 1. Register. From here on, no older holder's write is accepted.
-//!         let rows = execute(&accounts.register(), &[token.sql(), account, token.sql()]);
+//!         let rows = execute(&register, &[token.sql(), account, token.sql()]);
 //!         accounts.accepted(token, rows)?;
 //!         // 2. Read. 3. Write, under the same check.
 //!         let balance = 100;
-//!         let rows = execute(&accounts.update(&["balance"])?, &[balance - 1, token.sql(), account, token.sql()]);
+//!         let rows = execute(&update, &[balance - 1, token.sql(), account, token.sql()]);
 //!         accounts.accepted(token, rows)
 //!     })
 //!     .await??;
