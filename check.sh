@@ -72,10 +72,6 @@ if [ "$mode" != quick ]; then
   # All are compiled; those with a million keys or five masters are run by whoever wants their figures.
   KEYLATCH_BENCH_SECONDS=0.05 cargo bench -q -p keylatch --all-features -- \
     "hit on Redis" "miss and store" "managed connection" "embedded"
-
-  # Optimised, as the benchmarks are, 20,000 runs take seconds; the tests above make a fifth of them.
-  step "simulated lock masters, 20,000 runs"
-  cargo test -q --profile bench -p keylatch --all-features --lib -- lock::quorum::sim
 fi
 
 step "example on the embedded store and on Redis"
