@@ -82,6 +82,7 @@ redis-server --port 0 --unixsocket "$directory/socket" --save "" --dir "$directo
 trap 'kill "$(cat "$directory/pid")" 2>/dev/null || true; rm -rf "$directory"' EXIT
 for _ in $(seq 100); do [ -S "$directory/socket" ] && break; sleep 0.05; done
 REDIS_URL="unix://$directory/socket" REDIS_KEY_PREFIX=quickstart cargo run -q -p keylatch-examples --example quickstart
+REDIS_URL="unix://$directory/socket" REDIS_KEY_PREFIX=fencing cargo run -q -p keylatch-examples --example fencing
 
 step "minimum Rust version"
 minimum="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)"

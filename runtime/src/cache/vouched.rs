@@ -24,6 +24,15 @@ struct Last {
     told: Ways,
 }
 
+impl Last {
+    /// Whether it still vouches for entries of that plan's function, in that plan's `Keylatch`.
+    fn stands(&self, plan: &Plan) -> bool {
+        plan.depends_alike()
+            && plan.home.local().is_some_and(|local| local.id() == self.local)
+            && self.marks.iter().all(|mark| mark.stands())
+    }
+}
+
 impl Vouched {
     pub(crate) const fn new() -> Self {
         Self(RwLock::new(None))
@@ -32,11 +41,7 @@ impl Vouched {
     /// Whether what vouched for the last entry still does.
     pub(super) fn stands(&self, plan: &Plan) -> bool {
         let last = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        plan.depends_alike()
-            && last.as_ref().is_some_and(|last| {
-                plan.home.local().is_some_and(|local| local.id() == last.local)
-                    && last.marks.iter().all(|mark| mark.stands())
-            })
+        last.as_ref().is_some_and(|last| last.stands(plan))
     }
 
     /// Whether an entry that came over `via` depends on just the declared stamps, as they are now; what `with` makes of their
@@ -48,17 +53,11 @@ impl Vouched {
         via: Option<Via>,
         with: impl FnOnce(&Marks) -> R,
     ) -> Option<R> {
-        if !plan.depends_alike() {
-            return None;
-        }
         let last = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let last = last.as_ref().filter(|last| {
             let strict = plan.options.local == Local::Off;
             let in_order = || via.is_some_and(|via| last.told.iter().any(|told| via.is_in_order_with(*told)));
-            plan.home.local().is_some_and(|local| local.id() == last.local)
-                && *last.stamps == *envelope.stamps.as_bytes()
-                && (!strict || in_order())
-                && last.marks.iter().all(|mark| mark.stands())
+            *last.stamps == *envelope.stamps.as_bytes() && (!strict || in_order()) && last.stands(plan)
         })?;
         Some(with(&last.marks))
     }

@@ -64,7 +64,7 @@ impl LockScripts {
             release: shared!("lock/release_unawaited.lua", "lock/release.lua"),
             apart: ApartScripts {
                 acquire: Lua::new(include_str!("lock/acquire_apart.lua")),
-                release: Lua::new(include_str!("lock/release_apart.lua")),
+                release: Lua::new(include_str!("release.lua")),
             },
             extend: Lua::new(include_str!("lock/extend.lua")),
             shared: kind!("read_write"),

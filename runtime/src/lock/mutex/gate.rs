@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::turn::Turn;
+use crate::clock::Moment;
 use crate::key::{Key, KeyBytes};
 use crate::lock::lease::Lease;
 
@@ -93,6 +94,11 @@ impl Gates {
     /// How many wait.
     pub(super) fn waiters(&self, key: &Key) -> usize {
         self.gates().get(&key.0).map_or(0, |gate| gate.waiters.len())
+    }
+
+    /// When the lease of who has the turn ends, if it is not extended.
+    pub(super) fn ends(&self, key: &Key) -> Option<Moment> {
+        self.gates().get(&key.0)?.holder.as_ref().map(Lease::deadline)
     }
 
     /// Takes the turn from somebody who has lost the lock and is still there; the new epoch.

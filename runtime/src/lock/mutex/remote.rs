@@ -19,8 +19,10 @@ use crate::lock::sharing::Sharing;
 use crate::lock::value::LockValue;
 use crate::lock::{FencingToken, LockError};
 
-/// How often somebody who waits behind others of this process looks whether they are still there.
+/// How often somebody who waits behind others of this process looks whether they are still there: when the lease of who has
+/// the lock ends, within these bounds.
 const LOOK: Duration = Duration::from_secs(1);
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 
 pub(super) async fn acquire(
     options: LockBuilder,
@@ -112,6 +114,9 @@ impl Behind<'_> {
     async fn wait(mut self, waiting: &Waiting) -> Result<Active, LockError> {
         loop {
             let rest = waiting.left(self.options)?;
+            let gates = self.options.home.gates();
+            // An extension moves the end, and then it is looked at again.
+            let ends = gates.ends(&self.options.key).map_or(LOOK, |end| end - clock::moment());
             tokio::select! {
                 biased;
                 turn = &mut self.turn => {
@@ -121,8 +126,8 @@ impl Behind<'_> {
                         Err(_) => Active::new(self.options, &self.runtime, APART, Turn::fresh()),
                     });
                 }
-                () = clock::sleep(rest.min(LOOK)) => {
-                    if let Some(epoch) = self.options.home.gates().take_over(&self.options.key) {
+                () = clock::sleep(rest.min(ends.clamp(SHORTEST_LOOK, LOOK))) => {
+                    if let Some(epoch) = gates.take_over(&self.options.key) {
                         return Ok(Active::new(self.options, &self.runtime, epoch, Turn::fresh()));
                     }
                 }

@@ -21,13 +21,9 @@ if holder == value or joins then
   keep(lock, holders, ms)
   return {1, tonumber(redis.call('GET', counter) or 0)}
 end
-local place = 0
-if ARGV[5] ~= 'leave' then
-  local entry = value .. ''
-  local found = ARGV[5] == 'stay' and redis.call('LPOS', queue, entry)
-  place = found and found + 1 or redis.call('RPUSH', queue, entry)
+local place = queue_up(queue, value, ARGV[5], ARGV[8])
+if place > 0 then
   redis.call('SADD', sharing, value)
-  redis.call('PEXPIRE', queue, ARGV[8])
   redis.call('PEXPIRE', sharing, ARGV[8])
 end
 return {0, redis.call('PTTL', lock), place, now()}

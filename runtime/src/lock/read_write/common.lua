@@ -5,13 +5,6 @@
 -- value, and lives as long as the last of them: whoever wants the lock for itself finds it held, and queues.
 local SHARED = 'shared'
 
--- Forgets those whose time is over. Returns the server's time in milliseconds.
-local function purge(holders)
-  local ms = math.floor(now() / 1000)
-  redis.call('ZREMRANGEBYSCORE', holders, '-inf', ms)
-  return ms
-end
-
 -- The lock lives as long as the last of its holders.
 local function keep(lock, holders, ms)
   local last = redis.call('ZRANGE', holders, -1, -1, 'WITHSCORES')
@@ -30,8 +23,7 @@ local function admit(queue, holders, sharing, inbox, claim, ms)
     end
     redis.call('LPOP', queue)
     redis.call('SREM', sharing, value)
-    local message = value .. string.format('%.0f:0', now())
-    if redis.call('PUBLISH', inbox .. string.sub(value, 1, 20), message) > 0 then
+    if tell(inbox, value, 0) then
       redis.call('ZADD', holders, ms + claim, value)
     end
   end

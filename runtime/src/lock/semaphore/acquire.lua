@@ -16,13 +16,7 @@ if inside or redis.call('ZCARD', holders) < permits then
   end
   return {1, mint(counter, ARGV[3], ARGV[4])}
 end
-local place = 0
-if ARGV[5] ~= 'leave' then
-  local entry = value .. ARGV[3]
-  local found = ARGV[5] == 'stay' and redis.call('LPOS', queue, entry)
-  place = found and found + 1 or redis.call('RPUSH', queue, entry)
-  redis.call('PEXPIRE', queue, ARGV[8])
-end
+local place = queue_up(queue, value .. ARGV[3], ARGV[5], ARGV[8])
 keep(holders, ms)
 local first = redis.call('ZRANGE', holders, 0, 0, 'WITHSCORES')
 return {0, tonumber(first[2]) - ms, place, now()}

@@ -2,13 +2,6 @@
 --
 -- The holders are entries of a sorted set, each with its own deadline in milliseconds of the server's clock.
 
--- Forgets those whose time is over. Returns the server's time in milliseconds.
-local function purge(holders)
-  local ms = math.floor(now() / 1000)
-  redis.call('ZREMRANGEBYSCORE', holders, '-inf', ms)
-  return ms
-end
-
 -- The set lives as long as the last of them.
 local function keep(holders, ms)
   local last = redis.call('ZRANGE', holders, -1, -1, 'WITHSCORES')
@@ -30,8 +23,7 @@ local function fill(holders, queue, counter, permits, inbox, claim, count, ms, o
     if #entry > 36 then
       token = mint(counter, string.sub(entry, 37), count)
     end
-    local message = value .. string.format('%.0f:%.0f', now(), token)
-    if redis.call('PUBLISH', inbox .. string.sub(value, 1, 20), message) > 0 then
+    if tell(inbox, value, token) then
       redis.call('ZADD', holders, ms + claim, value)
       freed = 2
     end

@@ -20,11 +20,5 @@ if holder == value then
   end
   return {1, mint(counter, ARGV[3], ARGV[4])}
 end
-local place = 0
-if ARGV[5] ~= 'leave' then
-  local entry = value .. ARGV[3]
-  local found = ARGV[5] == 'stay' and redis.call('LPOS', queue, entry)
-  place = found and found + 1 or redis.call('RPUSH', queue, entry)
-  redis.call('PEXPIRE', queue, ARGV[8])
-end
+local place = queue_up(queue, value .. ARGV[3], ARGV[5], ARGV[8])
 return {0, redis.call('PTTL', lock), place, now()}

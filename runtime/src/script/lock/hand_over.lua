@@ -14,6 +14,30 @@ local function now()
   return time[1] * 1000000 + time[2]
 end
 
+-- Forgets those of a sorted set of holders whose time is over. Returns the server's time in milliseconds.
+local function purge(holders)
+  local ms = math.floor(now() / 1000)
+  redis.call('ZREMRANGEBYSCORE', holders, '-inf', ms)
+  return ms
+end
+
+-- Queues an entry, unless it is to `leave`; one that is to `stay` may be there already. Returns its place, or 0 without one.
+local function queue_up(queue, entry, how, life)
+  if how == 'leave' then
+    return 0
+  end
+  local found = how == 'stay' and redis.call('LPOS', queue, entry)
+  local place = found and found + 1 or redis.call('RPUSH', queue, entry)
+  redis.call('PEXPIRE', queue, life)
+  return place
+end
+
+-- Tells the process whose value that is, in its inbox, that it has the lock from now on. Returns whether it listens.
+local function tell(inbox, value, token)
+  local message = value .. string.format('%.0f:%.0f', now(), token)
+  return redis.call('PUBLISH', inbox .. string.sub(value, 1, 20), message) > 0
+end
+
 -- Gives the lock to the first in the queue whose process listens, until it answers or `claim` milliseconds have passed. An
 -- entry of the queue is a value of 36 bytes, whose first 20 name the inbox, and the proposal of who wants a token. `own` is
 -- not told: it asks by itself. Returns the value that has the lock now, or nothing if nobody waits.
@@ -31,8 +55,7 @@ local function hand_over(lock, queue, counter, inbox, claim, count, own)
     if proposal ~= '' then
       token = mint(counter, proposal, count)
     end
-    local message = value .. string.format('%.0f:%.0f', now(), token)
-    if redis.call('PUBLISH', inbox .. string.sub(value, 1, 20), message) > 0 then
+    if tell(inbox, value, token) then
       redis.call('SET', lock, value, 'PX', claim)
       return value
     end

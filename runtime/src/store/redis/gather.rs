@@ -99,13 +99,14 @@ impl<S: Sends> Gatherer<S> {
 
     /// Sends the request, at once or together with others. A caller that is alone is sent when the ticket is first polled.
     pub(super) fn hand_in(&self, request: S::Request) -> Ticket<S> {
-        let runtime = tokio::runtime::Handle::try_current();
         let mut gathering = self.0.gathering();
-        let (false, Ok(runtime)) = (!gathering.alone && gathering.couriers == 0, runtime) else {
+        // Without a runtime nobody could be sent for those who gather.
+        let nobody_sends = gathering.couriers == 0;
+        if nobody_sends && (!gathering.alone || tokio::runtime::Handle::try_current().is_err()) {
             gathering.alone = true;
             drop(gathering);
             return Ticket::Alone(self.alone(request));
-        };
+        }
         let most = self.0.sends.most();
         let open = gathering.open.get_or_insert_with(|| Load::new(most));
         open.requests.push(request);
@@ -115,7 +116,10 @@ impl<S: Sends> Gatherer<S> {
             gathering.full.extend(full);
         }
         let full = waiting >= FULL.min(most) && gathering.couriers < MOST_ON_THEIR_WAY;
-        if gathering.couriers == gathering.on_their_way && (full || gathering.couriers == 0) {
+        if gathering.couriers == gathering.on_their_way
+            && (full || nobody_sends)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
             gathering.couriers += 1;
             drop(gathering);
             runtime.spawn(Courier { shared: Arc::clone(&self.0), serves: true }.run());

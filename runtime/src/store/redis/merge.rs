@@ -34,6 +34,8 @@ const LARGE: usize = 8 << 10;
 pub(super) struct Merger {
     reads: Gatherer<Reads>,
     merges: bool,
+    /// How long cached functions wait that say nothing else, in milliseconds.
+    patience: u64,
 }
 
 /// See [`Sends`].
@@ -97,9 +99,10 @@ impl How {
 
 impl Merger {
     pub(super) fn new(connection: Connection) -> Self {
-        let merges = connection.limits().merge_reads;
-        let patience = AtomicU64::new(millis(connection.limits().patience));
-        Self { reads: Gatherer::new(Reads { connection, typical: AtomicUsize::new(0), patience }), merges }
+        let limits = connection.limits();
+        let (merges, patience) = (limits.merge_reads, millis(limits.patience));
+        let reads = Reads { connection, typical: AtomicUsize::new(0), patience: AtomicU64::new(patience) };
+        Self { reads: Gatherer::new(reads), merges, patience }
     }
 
     /// From now on, a caller may wait for that long, by a timer of its own.
@@ -134,8 +137,7 @@ impl Merger {
 
     /// Hands in the read of one key, where it would be merged with others. It has no timer of its own: the batch has.
     pub(super) fn glance(&self, key: &Key, freshness: Freshness) -> Option<Glance> {
-        let reads = self.reads.sends();
-        let hurried = reads.patience.load(Ordering::Relaxed) == millis(reads.connection.limits().patience);
+        let hurried = self.reads.sends().patience.load(Ordering::Relaxed) == self.patience;
         if !hurried || !self.merges_now() {
             return None;
         }
