@@ -8,7 +8,7 @@ use syn::visit::{self, Visit};
 use syn::{FnArg, GenericArgument, Pat, PatIdent, PathArguments, Type, parse_quote};
 
 use super::args::Args;
-use super::emit::{codec, handle_returning, key, settings, verdict};
+use super::emit::{codec, handle_returning, key, options, settings, verdict};
 use super::model::Model;
 use crate::diagnostics::Diagnostics;
 use crate::hygiene::{ends, generated_at, local, placed_at};
@@ -300,12 +300,13 @@ pub(super) fn emit(
         let call = shim::reference(call);
         quote!(.depends_on(#call))
     });
-    let steps: Vec<_> =
-        common.into_iter().chain(depends_on).chain(settings(&model.settings, krate)).collect();
+    let given = settings(&model.settings, krate);
+    let constants = options(&given.constants, krate);
+    let steps: Vec<_> = common.into_iter().chain(depends_on).chain(given.computed).collect();
     let steps = (!steps.is_empty()).then(|| quote!(#plan #(#steps)*;));
-    let key = key(&model.key, krate);
+    let key = key(&model.key, krate, ["key", "key_by_path"]);
     let parameter = &batch.parameter;
-    let given = match &batch.collection {
+    let ids = match &batch.collection {
         Collection::Vec | Collection::Set(_) => quote!(#parameter),
         Collection::Slice => {
             let private = krate.private_at(parameter.span());
@@ -315,9 +316,9 @@ pub(super) fn emit(
     let call = call(function, model, batch, &entries);
     let body = quote! {
         #[allow(unused_mut)]
-        let mut #plan = #private::Plan::new(#name, #home);
+        let mut #plan = #private::Plan::new(#name, #home, #constants);
         #steps
-        let #entries = #private::entries(#plan, #given, |#plan, #element| {
+        let #entries = #private::entries(#plan, #ids, |#plan, #element| {
             #plan #key #(#own)*;
         });
         #call

@@ -11,7 +11,7 @@ use crate::crate_path::CratePath;
 use crate::hygiene::{ends, generated_at, local, placed_at};
 use crate::item::{Function, braces_like};
 use crate::signature::Output;
-use crate::value::OrOff;
+use crate::value::{Duration, OrOff};
 use crate::{mention, shim, writes};
 
 pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
@@ -27,7 +27,8 @@ pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
     if let Some(batch) = &model.batch {
         return super::batch::emit(function, model, batch, &name, &home);
     }
-    let steps = steps(model);
+    let (constants, steps) = steps(model);
+    let key = key(&model.key, krate, ["keyed", "keyed_by_path"]);
     let aging = &model.settings.aging;
     let entry = match &aging.refresh_after {
         Some(_) => "call_refreshing",
@@ -40,9 +41,14 @@ pub(crate) fn emit(function: &Function, model: &Model) -> TokenStream {
     };
     let parts = [quote!(#plan), codec(model), keeper, verdict(model)];
     let call = call(function, krate, &model.output, entry, parts);
+    let plan_of_call = quote!(#private::Plan::new(#name, #home, #constants) #key);
+    let plan_of_call = if steps.is_empty() {
+        quote!(let #plan = #plan_of_call;)
+    } else {
+        quote!(let mut #plan = #plan_of_call; #plan #(#steps)*;)
+    };
     let body = quote! {
-        let mut #plan = #private::Plan::new(#name, #home);
-        #plan #(#steps)*;
+        #plan_of_call
         #call
     };
     // Whatever the body does not use would better be borrowed, says the lint; but here nothing may be.
@@ -110,12 +116,13 @@ fn call(
     quote_spanned!(place=> #private::#entry::<#private::shape::#shape, _, _, _, _, _>(#arguments))
 }
 
-/// The calls that complete the plan.
-fn steps(model: &Model) -> Vec<TokenStream> {
+/// The options that are constants, and the calls that complete the plan.
+fn steps(model: &Model) -> (TokenStream, Vec<TokenStream>) {
     let krate = &model.krate;
+    let Setters { mut constants, computed } = settings(&model.settings, krate);
     // Tags without placeholders are the same for every call, and are not written anew for each.
     let fixed: Vec<&str> = model.tags.iter().filter_map(|tag| writes::fixed(tag)).collect();
-    let fixed = (!fixed.is_empty()).then(|| quote!(.fixed_tags(&[#(#fixed),*])));
+    constants.extend((!fixed.is_empty()).then(|| quote!(.fixed_tags(&[#(#fixed),*]))));
     let tags = model.tags.iter().filter(|tag| writes::fixed(tag).is_none()).map(|tag| {
         let write = writes::emit(tag, krate);
         quote!(.tag(#write))
@@ -124,70 +131,99 @@ fn steps(model: &Model) -> Vec<TokenStream> {
         let call = shim::reference(call);
         quote!(.depends_on(#call))
     });
-    std::iter::once(key(&model.key, krate))
-        .chain(fixed)
-        .chain(tags)
-        .chain(depends_on)
-        .chain(settings(&model.settings, krate))
-        .collect()
+    (options(&constants, krate), tags.chain(depends_on).chain(computed).collect())
 }
 
-pub(super) fn key(key: &Key, krate: &CratePath) -> TokenStream {
+/// Options that all calls of the function share, made while compiling.
+pub(super) fn options(constants: &[TokenStream], krate: &CratePath) -> TokenStream {
+    let private = krate.private();
+    quote!(const { &#private::Options::new() #(#constants)* })
+}
+
+/// The call that gives a plan its key, by one of two methods: for a template, and for the function's path.
+pub(super) fn key(key: &Key, krate: &CratePath, [by_template, by_path]: [&str; 2]) -> TokenStream {
+    let (by_template, by_path) = (quote::format_ident!("{by_template}"), quote::format_ident!("{by_path}"));
     match key {
         Key::Explicit(key, _) => {
             let write = writes::emit(key, krate);
-            quote!(.key(#write))
+            quote!(.#by_template(#write))
         }
         Key::Default(key) => {
             let private = krate.private();
             let write = writes::emit(key, krate);
             // The name of a closure's type holds the path of the function, with the type of the `impl` and its type
             // arguments. A nested function would know the latter only as `_`, and `Repo<A>` and `Repo<B>` would meet.
-            quote!(.default_key(#private::path_of(&|| {}), #write))
+            quote!(.#by_path(#private::path_of(&|| {}), #write))
         }
     }
 }
 
-pub(super) fn settings(settings: &Settings, krate: &CratePath) -> Vec<TokenStream> {
-    let private = krate.private();
-    let mut calls = Vec::new();
-    let mut call = |name: &str, value: Option<TokenStream>| {
+/// Calls that set options: of those that are known while compiling, and of those that each call computes.
+pub(super) struct Setters {
+    pub(super) constants: Vec<TokenStream>,
+    pub(super) computed: Vec<TokenStream>,
+}
+
+impl Setters {
+    fn constant(&mut self, name: &str, value: Option<TokenStream>) {
         let name = quote::format_ident!("{name}");
-        calls.extend(value.map(|value| quote!(.#name(#value))));
-    };
-    let duration = |duration: &crate::value::Duration| duration.emit(&private);
-    let or_off = |life: &OrOff<_>| match life {
-        OrOff::Off => quote!(#private::Option::None),
-        OrOff::Value(value) => {
-            let value = duration(value);
-            quote!(#private::Option::Some(#value))
-        }
-    };
-    call("ttl", settings.ttl.as_ref().map(duration));
-    call("negative_ttl", settings.negative_ttl.as_ref().map(or_off));
-    call("jitter", settings.jitter.map(|fraction| Literal::f64_suffixed(fraction).into_token_stream()));
-    call("timeout", settings.timeout.as_ref().map(duration));
-    call("load_timeout", settings.load_timeout.as_ref().map(duration));
-    call("version", settings.version.map(|version| Literal::u32_suffixed(version).into_token_stream()));
-    call("hold_off", settings.hold_off.as_ref().map(duration));
-    call("local", settings.local.as_ref().map(or_off));
-    call(
-        "compress",
-        settings.compress.as_ref().map(|Compress(format)| {
-            let private = krate.private_at(format.span());
-            quote_spanned!(format.span()=> #private::compressions::#format)
-        }),
-    );
-    call(
-        "compress_above",
-        settings.compress_above.map(|bytes| Literal::usize_suffixed(bytes as usize).into_token_stream()),
-    );
+        self.constants.extend(value.map(|value| quote!(.#name(#value))));
+    }
+
+    /// `wrap` makes the argument of the duration's tokens.
+    fn duration(
+        &mut self,
+        name: &str,
+        duration: Option<&Duration>,
+        krate: &CratePath,
+        wrap: impl FnOnce(TokenStream) -> TokenStream,
+    ) {
+        let Some(duration) = duration else { return };
+        let name = quote::format_ident!("{name}");
+        let value = wrap(duration.emit(&krate.private()));
+        let calls = if duration.is_literal() { &mut self.constants } else { &mut self.computed };
+        calls.push(quote!(.#name(#value)));
+    }
+}
+
+pub(super) fn settings(settings: &Settings, krate: &CratePath) -> Setters {
+    let private = krate.private();
+    let mut given = Setters { constants: Vec::new(), computed: Vec::new() };
     let aging = &settings.aging;
-    call("refresh_after", aging.refresh_after.as_ref().map(duration));
-    call("stale_if_error", aging.stale_if_error.as_ref().map(duration));
-    call("sliding", aging.sliding.then(TokenStream::new));
-    call("untracked", settings.untracked.then(TokenStream::new));
-    calls
+    for (name, duration) in [
+        ("ttl", &settings.ttl),
+        ("timeout", &settings.timeout),
+        ("load_timeout", &settings.load_timeout),
+        ("hold_off", &settings.hold_off),
+        ("refresh_after", &aging.refresh_after),
+        ("stale_if_error", &aging.stale_if_error),
+    ] {
+        given.duration(name, duration.as_ref(), krate, |value| value);
+    }
+    for (name, life) in [("negative_ttl", &settings.negative_ttl), ("local", &settings.local)] {
+        match life {
+            None => {}
+            Some(OrOff::Off) => given.constant(name, Some(quote!(#private::Option::None))),
+            Some(OrOff::Value(life)) => {
+                given.duration(name, Some(life), krate, |value| quote!(#private::Option::Some(#value)));
+            }
+        }
+    }
+    let jitter = settings.jitter.map(|fraction| Literal::f64_suffixed(fraction).into_token_stream());
+    given.constant("jitter", jitter);
+    let version = settings.version.map(|version| Literal::u32_suffixed(version).into_token_stream());
+    given.constant("version", version);
+    let compress = settings.compress.as_ref().map(|Compress(format)| {
+        let private = krate.private_at(format.span());
+        quote_spanned!(format.span()=> #private::compressions::#format)
+    });
+    given.constant("compress", compress);
+    let above = settings.compress_above;
+    let above = above.map(|bytes| Literal::usize_suffixed(bytes as usize).into_token_stream());
+    given.constant("compress_above", above);
+    given.constant("sliding", aging.sliding.then(TokenStream::new));
+    given.constant("untracked", settings.untracked.then(TokenStream::new));
+    given
 }
 
 /// The codec, reported at what it cannot store; one of the user's is reported at its name.

@@ -38,6 +38,11 @@ const ALIASES: [(&str, &[&str]); 6] = [
 ];
 
 impl Duration {
+    /// Whether it is known while compiling.
+    pub(crate) fn is_literal(&self) -> bool {
+        matches!(self, Self::Micros(..))
+    }
+
     /// Tokens of an expression of type `Duration`; `private` is where the runtime keeps that type.
     pub(crate) fn emit(&self, private: &TokenStream) -> TokenStream {
         match self {

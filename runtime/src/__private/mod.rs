@@ -7,8 +7,8 @@ pub use std::time::Duration;
 
 pub use crate::cache::{Again, Named, Records, again, batch, collected, entries, keyed, once, owned};
 pub use crate::cache::{
-    Function, Keeper, Life, Plan, Put, Verdict, accepts, always, call, call_aging, call_refreshing, life,
-    life_by, missing, shape, success,
+    Function, Keeper, Life, Options, Plan, Put, Verdict, accepts, always, call, call_aging, call_refreshing,
+    life, life_by, missing, shape, success,
 };
 pub use crate::codec::codec;
 pub use crate::instance::{global, home};

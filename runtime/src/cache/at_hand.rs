@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::plan::{Local, Plan};
+use super::options::Local;
+use super::plan::Plan;
 use crate::error::Result;
 use crate::key::Key;
 use crate::local::{Known, Mark, Reserved};
@@ -47,7 +48,7 @@ type AllKnown = SmallVec<[Option<Known>; 4]>;
 pub(super) async fn read(plan: &Plan, stamps: &[&Key], freshness: Freshness) -> Result<Read> {
     let Some(local) = plan.home.local() else { return all(plan, stamps, freshness).await };
     // Who reads from replicas wants their answers, unless the function says how long they may be kept.
-    let of_replicas = freshness == Freshness::MayLag && !matches!(plan.options.local, Local::For(_));
+    let of_replicas = freshness == Freshness::MayLag && !matches!(plan.local, Local::For(_));
     if of_replicas || (is_strict(plan) && !plan.home.store().is_in_one_order()) {
         return all(plan, stamps, freshness).await;
     }
@@ -127,7 +128,7 @@ pub(super) async fn all_current(plan: &Plan, others: &[(Key, Stamp)]) -> Result<
 
 /// Whether every call asks the store.
 fn is_strict(plan: &Plan) -> bool {
-    plan.options.local == Local::Off
+    plan.local == Local::Off
 }
 
 fn reserve(plan: &Plan, local: &Arc<crate::local::Local>) -> Option<Reserved> {

@@ -4,9 +4,10 @@ mod answer;
 
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::pin;
 
-use super::aging::{Aging, Foreground, Spawned, read_aging};
+use super::aging::{Foreground, Spawned, read_aging};
 use super::at_hand::all_current;
 use super::decision::{Finding, judge};
 use super::explain::explain;
@@ -167,32 +168,24 @@ pub trait Named {
     fn invalidated_by(&self, invalidation: &mut Invalidation);
 }
 
-/// See [`CachedCall`].
+/// See [`CachedCall`]. Kept small: it is moved on the way of every hit.
 #[must_use = "a call does nothing until it is awaited"]
-pub(crate) struct Call<P, V, B, R, F> {
+pub(crate) struct Call<S, T: Outcome<S>, V, B, F> {
     /// Until the flow takes it.
-    task: Option<Task<P, V, B>>,
+    task: Option<Task<T::Payload, V, B>>,
     progress: Progress<F>,
-    shape: R,
+    keeper: Option<Keeper<T::Value>>,
+    start: Start<T::Payload, T::Value, V, B, F>,
+    shape: PhantomData<fn() -> S>,
 }
 
 // Nothing of a call is pinned in place.
-impl<P, V, B, R, F> Unpin for Call<P, V, B, R, F> {}
+impl<S, T: Outcome<S>, V, B, F> Unpin for Call<S, T, V, B, F> {}
 
 type Start<P, T, V, B, F> = fn(Task<P, V, B>, Option<Keeper<T>>, Option<First>) -> F;
 
-/// What [`Call`] knows of the type of its values.
-pub(crate) struct Shape<P, T, V, B, F: Future> {
-    restore: fn(&CodecHandle<P>, &Envelope<'_>) -> Result<T, String>,
-    payload: fn(&T) -> Option<&P>,
-    from_value: fn(T) -> F::Output,
-    keeper: Option<Keeper<T>>,
-    /// Whether an entry that is valid is an answer, whatever its age.
-    ageless: bool,
-    start: Start<P, T, V, B, F>,
-}
-
 /// The handle of one call.
+#[inline]
 pub fn call<S, T, P, V, B, F>(
     plan: Plan,
     codec: CodecHandle<P>,
@@ -255,6 +248,7 @@ where
 }
 
 /// The handle of a task that `start` carries out.
+#[inline]
 fn handle<S, T, P, V, B, F>(
     mut task: Task<P, V, B>,
     keeper: Option<Keeper<T::Value>>,
@@ -265,26 +259,14 @@ where
     V: FnOnce(&T::Value) -> Verdict,
     F: Future<Output = T>,
 {
-    let ageless = task.plan.options.aging == Aging::default();
     // A hit must reach the store to push a life forward.
     if keeper.is_none() || task.plan.options.aging.sliding {
         task.plan.local(None);
     }
-    Call {
-        task: Some(task),
-        progress: Progress::Idle,
-        shape: Shape {
-            restore: restored::<S, T>,
-            payload: T::payload,
-            from_value: T::from_value,
-            keeper,
-            ageless,
-            start,
-        },
-    }
+    Call::<S, T, V, B, F> { task: Some(task), progress: Progress::Idle, keeper, start, shape: PhantomData }
 }
 
-impl<P, V, B, R, F> fmt::Debug for Call<P, V, B, R, F> {
+impl<S, T: Outcome<S>, V, B, F> fmt::Debug for Call<S, T, V, B, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = self.task.as_ref().map(|task| &task.plan);
         f.debug_struct("Call").field("plan", &plan).finish_non_exhaustive()
@@ -294,8 +276,8 @@ impl<P, V, B, R, F> fmt::Debug for Call<P, V, B, R, F> {
 /// The methods take the handle by value or before it is pinned, so it has not been polled.
 const POLLED: &str = "a call is neither inspected once it has been polled, nor polled once it has answered";
 
-impl<P, V, B, R, F> Call<P, V, B, R, F> {
-    fn task(&self) -> &Task<P, V, B> {
+impl<S, T: Outcome<S>, V, B, F> Call<S, T, V, B, F> {
+    fn task(&self) -> &Task<T::Payload, V, B> {
         self.task.as_ref().expect(POLLED)
     }
 
@@ -306,7 +288,7 @@ impl<P, V, B, R, F> Call<P, V, B, R, F> {
         self
     }
 
-    fn into_task(self) -> Task<P, V, B> {
+    fn into_task(self) -> Task<T::Payload, V, B> {
         self.task.expect(POLLED)
     }
 
@@ -315,18 +297,19 @@ impl<P, V, B, R, F> Call<P, V, B, R, F> {
     }
 }
 
-impl<P, V, B, R, F> Named for Call<P, V, B, R, F> {
+impl<S, T: Outcome<S>, V, B, F> Named for Call<S, T, V, B, F> {
     fn invalidated_by(&self, invalidation: &mut Invalidation) {
         invalidation.entry(&self.task().plan);
     }
 }
 
-impl<P, V, B, T, F> CachedCall for Call<P, V, B, Shape<P, T, V, B, F>, F>
+impl<S, T, V, B, F> CachedCall for Call<S, T, V, B, F>
 where
-    V: FnOnce(&T) -> Verdict,
-    F: Future,
+    T: Outcome<S>,
+    V: FnOnce(&T::Value) -> Verdict,
+    F: Future<Output = T>,
 {
-    type Value = T;
+    type Value = T::Value;
 
     fn key(&self) -> &Key {
         &self.task().plan.key
@@ -340,17 +323,16 @@ where
         self.in_mode(Mode::Bypass)
     }
 
-    fn peek(self) -> impl Future<Output = Result<Option<T>>> + Send {
-        let restore = self.shape.restore;
+    fn peek(self) -> impl Future<Output = Result<Option<T::Value>>> + Send {
         let codec = self.task().codec;
         let plan = self.into_plan();
         async move {
             let Some(entry) = peek(&plan, &codec).await? else { return Ok(None) };
-            Ok(Envelope::decode(&entry).ok().and_then(|envelope| restore(&codec, &envelope).ok()))
+            Ok(Envelope::decode(&entry).ok().and_then(|envelope| restored::<S, T>(&codec, &envelope).ok()))
         }
     }
 
-    fn put(self, value: T) -> impl Future<Output = Result<()>> + Send {
+    fn put(self, value: T::Value) -> impl Future<Output = Result<()>> + Send {
         let (plan, encoded) = self.encoded(&value);
         async move { put::put(&plan, encoded).await.map(drop) }
     }
@@ -384,14 +366,13 @@ where
     }
 
     fn explain(self) -> impl Future<Output = Explanation> + Send {
-        let restore = self.shape.restore;
         let (codec, expected) = (self.task().codec, self.task().expected());
-        let is_at_hand = self.shape.at_hand(self.task()).is_some();
+        let is_at_hand = self.at_hand().is_some();
         let plan = self.into_plan();
         async move {
             let readable = |entry: &[u8]| {
                 let envelope = Envelope::decode(entry).map_err(|error| error.to_string())?;
-                restore(&codec, &envelope).map(drop)
+                restored::<S, T>(&codec, &envelope).map(drop)
             };
             explain(&plan, expected, is_at_hand, readable).await
         }
@@ -401,8 +382,8 @@ where
         &self.task().plan
     }
 
-    fn encoded(self, value: &T) -> (Plan, Encoded) {
-        let payload = (self.shape.payload)(value);
+    fn encoded(self, value: &T::Value) -> (Plan, Encoded) {
+        let payload = T::payload(value);
         let Task { plan, codec, verdict, .. } = self.into_task();
         let verdict = verdict(value);
         let life = plan.life(payload.is_none(), verdict.ttl).filter(|_| verdict.store);

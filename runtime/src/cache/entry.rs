@@ -6,6 +6,7 @@ use super::Function;
 use super::aging::Aging;
 use super::call::{CachedCall, call, call_aging, call_refreshing};
 use super::explanation::Explanation;
+use super::options::Options;
 use super::outcome::{Outcome, Verdict, shape};
 use super::plan::Plan;
 use crate::Keylatch;
@@ -44,8 +45,8 @@ const DEFAULT_TTL: Duration = Duration::from_secs(5 * 60);
 
 impl Entry {
     pub(crate) fn new(home: Keylatch, function: &'static Function, key: &Key) -> Self {
-        let mut plan = Plan::new(function, home);
-        plan.key(|writer| writer.encoded(key.as_bytes())).ttl(DEFAULT_TTL);
+        let plan = Plan::new(function, home, const { &Options::new().ttl(DEFAULT_TTL) })
+            .keyed(|writer| writer.encoded(key.as_bytes()));
         Self { plan, codec: std::marker::PhantomData }
     }
 }

@@ -13,7 +13,8 @@ use smallvec::SmallVec;
 use super::at_hand::{Keep, Marks, States};
 use super::decision::{Expected, envelope_fits, vouch};
 use super::dependencies::Recorder;
-use super::plan::{Local, Mode, Plan};
+use super::options::Local;
+use super::plan::{Mode, Plan};
 use super::session::{First, Look};
 use super::single_flight::Moment;
 use crate::codec::envelope::Envelope;
@@ -56,7 +57,7 @@ impl Glance {
             return None;
         }
         let began = home.flights().moment();
-        let keeps = plan.options.local != Local::Off && local.values().are_kept();
+        let keeps = plan.local != Local::Off && local.values().are_kept();
         let reserved = keeps.then(|| local.reserve(plan.key.as_bytes()));
         let freshness = if keeps { Freshness::Watched } else { Freshness::Current };
         let read = home.store().glance(&plan.key, freshness)?;
@@ -130,8 +131,9 @@ impl Glance {
         }
         plan.function.count_hit();
         telemetry::hit(plan.function.name(), &plan.key);
-        let kept = self.keep(marks, seen).zip(seen.value().ok().flatten().cloned());
-        Glimpse::Hit(kept)
+        // Only then are the bytes kept beyond the batch that they came with, which costs an allocation.
+        let keep = self.keep(marks, seen);
+        Glimpse::Hit(keep.and_then(|keep| Some((keep, seen.value().ok()??.clone()))))
     }
 
     fn keep(&mut self, marks: Marks, seen: &Seen) -> Option<Keep> {
@@ -147,7 +149,7 @@ fn are_known(plan: &Plan, local: &memory::Local) -> bool {
 /// The declared stamps, if all of them are at hand and say something about an answer that came over `via`.
 fn known(plan: &Plan, via: Option<Via>) -> Option<(States, Marks)> {
     let (local, via) = (plan.home.local()?, via?);
-    let strict = plan.options.local == Local::Off;
+    let strict = plan.local == Local::Off;
     let (mut states, mut marks) = (States::new(), Marks::new());
     for stamp in plan.stamps() {
         let mark = local.stamps.of(stamp);

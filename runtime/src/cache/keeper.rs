@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::at_hand::Keep;
 use super::decision::Expected;
 use super::dependencies::Recorder;
-use super::plan::{Local, Mode, Plan};
+use super::options::Local;
+use super::plan::{Mode, Plan};
 use crate::clock;
 use crate::codec::envelope::Envelope;
 use crate::local::{Facts, Found};
@@ -52,7 +53,7 @@ impl<T> Keeper<T> {
     /// What is in memory for this call, if it may be served. Bodies of cached functions are not served: what they use is
     /// recorded, with stamps that only the store knows.
     pub(super) fn find(&self, plan: &Plan, expected: Expected) -> Option<T> {
-        if plan.options.local == Local::Off || plan.mode != Mode::ReadThrough {
+        if plan.local == Local::Off || plan.mode != Mode::ReadThrough {
             return None;
         }
         let found = plan.home.local()?.values().get(plan.key.as_bytes())?;
@@ -71,7 +72,7 @@ impl<T> Keeper<T> {
         let left = keep.left.map_or(left, |exact| exact.min(left));
         let renewal = plan.options.aging.in_memory(&envelope.header, now_ms);
         let left = renewal.map_or(left, |renewal| renewal.min(left));
-        let life = match plan.options.local {
+        let life = match plan.local {
             Local::For(limit) => left.min(limit),
             Local::Watched if keep.watched => left,
             // Nobody would tell of changes.

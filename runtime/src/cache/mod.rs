@@ -18,6 +18,7 @@ mod glance;
 mod held;
 mod keeper;
 mod lead;
+mod options;
 mod outcome;
 mod plan;
 mod put;
@@ -38,6 +39,7 @@ pub use batch::{Again, Records, again, batch, collected, entries, keyed, once, o
 pub use call::{Named, call, call_aging, call_refreshing};
 pub use entry::always;
 pub use keeper::Keeper;
+pub use options::Options;
 pub(crate) use outcome::Outcome;
 pub use outcome::{Life, Verdict, accepts, life, life_by, missing};
 pub use plan::Plan;

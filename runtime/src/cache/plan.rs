@@ -3,13 +3,11 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use super::Function;
-use super::aging::Aging;
+use super::options::{Chosen, Local, Negative, Options};
 use crate::Keylatch;
 use crate::cache::CachedCall;
-use crate::codec::{Compression, DEFAULT_ABOVE, Packing};
+use crate::codec::{Compression, Packing};
 use crate::key::{Key, KeyWriter, stamp_of};
 use crate::store::{Stamp, StampState};
 
@@ -19,14 +17,16 @@ pub struct Plan {
     pub(crate) home: Keylatch,
     pub(crate) function: &'static Function,
     pub(crate) key: Key,
-    /// Tags that are the same for every call.
-    fixed_tags: &'static [&'static str],
-    /// What else the attribute declares: tags that are made from arguments, other entries.
-    declared: SmallVec<[Key; 1]>,
+    /// What the attribute declares beside fixed tags: tags that are made from arguments, other entries.
+    declared: Vec<Key>,
     /// All of them by their keys, made when first asked for: a hit needs none.
-    stamps: OnceLock<Vec<Key>>,
+    stamps: OnceLock<Box<[Key]>>,
     pub(crate) mode: Mode,
-    pub(crate) options: Options,
+    /// Beside the other options, since it is often computed. See [`Options::ttl`].
+    pub(crate) ttl: Option<Duration>,
+    /// Beside the other options, since not every value can be kept. See [`Options::local`].
+    pub(crate) local: Local,
+    pub(crate) options: Chosen,
 }
 
 /// What awaiting the handle does.
@@ -37,45 +37,6 @@ pub(crate) enum Mode {
     Bypass,
 }
 
-/// The options of one function, as its attribute states them.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Options {
-    /// Life of an entry from when it is stored. `None`: the value decides.
-    pub(crate) ttl: Option<Duration>,
-    pub(crate) negative: Negative,
-    /// The fraction by which a life may be shortened at random.
-    pub(crate) jitter: f64,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) load_timeout: Option<Duration>,
-    pub(crate) hold_off: Option<Duration>,
-    pub(crate) aging: Aging,
-    pub(crate) version: u32,
-    pub(crate) track: bool,
-    pub(crate) local: Local,
-    pub(crate) compress: Option<Compression>,
-    /// Payloads of at most so many bytes are not compressed.
-    pub(crate) compress_above: usize,
-}
-
-/// Whether values are kept in the memory of the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Local {
-    /// As long as the entry lives and the store tells of its changes.
-    Watched,
-    /// The same for at most so long; and for so long where the store does not tell.
-    For(Duration),
-    /// Every call asks the store.
-    Off,
-}
-
-/// How a cached `None` is treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Negative {
-    LikeValues,
-    For(Duration),
-    Off,
-}
-
 /// By how much stamps outlive the entries of the function that reads them. What is made from such an entry may live longer
 /// than this; then the stamps' lives are pushed forward when it is stored.
 pub(crate) const STAMP_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -83,51 +44,51 @@ pub(crate) const STAMP_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
 impl Plan {
     /// A plan without a key yet, for a function of that `Keylatch`.
     #[must_use]
-    pub fn new(function: &'static Function, home: Keylatch) -> Self {
+    #[inline]
+    pub fn new(function: &'static Function, home: Keylatch, options: &'static Options) -> Self {
         Self {
+            home,
             function,
             key: Key::empty(),
-            fixed_tags: &[],
-            declared: SmallVec::new(),
+            declared: Vec::new(),
             stamps: OnceLock::new(),
             mode: Mode::ReadThrough,
-            options: Options {
-                ttl: None,
-                negative: Negative::LikeValues,
-                jitter: 0.0,
-                timeout: None,
-                load_timeout: None,
-                hold_off: None,
-                aging: Aging::default(),
-                version: 0,
-                track: true,
-                local: Local::Watched,
-                compress: None,
-                compress_above: DEFAULT_ABOVE,
-            },
-            home,
+            ttl: options.ttl,
+            local: options.local,
+            options: Chosen::OfFunction(options),
         }
     }
 
-    /// The entry's key, by the attribute's template.
+    /// The same with the entry's key, by the attribute's template. In place: this is on the way of every call.
+    #[must_use]
+    #[inline]
+    pub fn keyed(self, write: impl FnOnce(&mut KeyWriter)) -> Self {
+        let key = self.home.space().entry(write);
+        Self { key, ..self }
+    }
+
+    /// The same by the function's path and its arguments.
+    #[must_use]
+    #[inline]
+    pub fn keyed_by_path(self, path: &str, write: impl FnOnce(&mut KeyWriter)) -> Self {
+        self.keyed(|writer| {
+            writer.path(path);
+            write(writer);
+        })
+    }
+
+    /// The key of another entry of the function.
     pub fn key(&mut self, write: impl FnOnce(&mut KeyWriter)) -> &mut Self {
         self.key = self.home.space().entry(write);
         self
     }
 
-    /// The entry's key, by the function's path and its arguments.
-    pub fn default_key(&mut self, path: &str, write: impl FnOnce(&mut KeyWriter)) -> &mut Self {
-        self.key = self.home.space().entry(|writer| {
+    /// The same by the function's path and its arguments.
+    pub fn key_by_path(&mut self, path: &str, write: impl FnOnce(&mut KeyWriter)) -> &mut Self {
+        self.key(|writer| {
             writer.path(path);
             write(writer);
-        });
-        self
-    }
-
-    /// Tags without placeholders.
-    pub fn fixed_tags(&mut self, tags: &'static [&'static str]) -> &mut Self {
-        self.fixed_tags = tags;
-        self
+        })
     }
 
     /// One tag.
@@ -168,16 +129,16 @@ impl Plan {
     pub(crate) fn stamps(&self) -> &[Key] {
         self.stamps.get_or_init(|| {
             let space = self.home.space();
-            let mut stamps = Vec::with_capacity(3 + self.fixed_tags.len() + self.declared.len());
+            let mut stamps = Vec::with_capacity(3 + self.options.fixed_tags.len() + self.declared.len());
             stamps.extend([space.all().clone(), self.function.stamp(space)]);
             stamps.extend(self.home.distrusts().then(|| space.servers().clone()));
-            stamps.extend(self.fixed_tags.iter().map(|tag| space.tag(|key| key.literal(tag))));
+            stamps.extend(self.options.fixed_tags.iter().map(|tag| space.tag(|key| key.literal(tag))));
             for stamp in &self.declared {
                 if !stamps.contains(stamp) {
                     stamps.push(stamp.clone());
                 }
             }
-            stamps
+            stamps.into()
         })
     }
 
@@ -188,7 +149,7 @@ impl Plan {
 
     /// See [`Options::ttl`].
     pub fn ttl(&mut self, ttl: Duration) -> &mut Self {
-        self.options.ttl = Some(ttl);
+        self.ttl = Some(ttl);
         self
     }
 
@@ -230,7 +191,7 @@ impl Plan {
 
     /// How long values are kept in the memory of the process at most; `None`: not at all.
     pub fn local(&mut self, local: Option<Duration>) -> &mut Self {
-        self.options.local = local.map_or(Local::Off, Local::For);
+        self.local = local.map_or(Local::Off, Local::For);
         self
     }
 
@@ -264,12 +225,6 @@ impl Plan {
         self
     }
 
-    /// Cached functions that the body calls are not recorded.
-    pub fn untracked(&mut self) -> &mut Self {
-        self.options.track = false;
-        self
-    }
-
     /// The declared stamps by their states, in their order; `None` if one of them is held.
     pub(crate) fn current(&self, states: &[StampState]) -> Option<Vec<(Key, Stamp)>> {
         let current = |(key, state): (&Key, &StampState)| match state {
@@ -286,7 +241,7 @@ impl Plan {
             (Some(own), _, _) => own,
             (None, true, Negative::Off) => return None,
             (None, true, Negative::For(ttl)) => ttl,
-            (None, _, _) => self.options.ttl?,
+            (None, _, _) => self.ttl?,
         };
         let shortened = life.mul_f64(1.0 - self.options.jitter * crate::random::fraction());
         (!shortened.is_zero()).then_some(shortened)
@@ -303,6 +258,6 @@ impl Plan {
             Negative::For(ttl) => ttl,
             Negative::LikeValues | Negative::Off => Duration::ZERO,
         };
-        self.options.aging.kept(self.options.ttl.unwrap_or(STAMP_MARGIN).max(negative)) + STAMP_MARGIN
+        self.options.aging.kept(self.ttl.unwrap_or(STAMP_MARGIN).max(negative)) + STAMP_MARGIN
     }
 }

@@ -4,7 +4,8 @@
 use std::sync::{PoisonError, RwLock};
 
 use super::at_hand::Marks;
-use super::plan::{Local, Plan};
+use super::options::Local;
+use super::plan::Plan;
 use crate::codec::envelope::Envelope;
 use crate::local::Ways;
 use crate::store::Via;
@@ -55,7 +56,7 @@ impl Vouched {
     ) -> Option<R> {
         let last = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let last = last.as_ref().filter(|last| {
-            let strict = plan.options.local == Local::Off;
+            let strict = plan.local == Local::Off;
             let in_order = || via.is_some_and(|via| last.told.iter().any(|told| via.is_in_order_with(*told)));
             *last.stamps == *envelope.stamps.as_bytes() && (!strict || in_order()) && last.stands(plan)
         })?;

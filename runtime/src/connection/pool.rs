@@ -33,33 +33,47 @@ impl Pool {
         if let [only] = &*self.links {
             return only.current().map(|live| (0, live));
         }
-        let current = self.current.load(Ordering::Relaxed);
-        if let Some(live) = self.links[current].current()
-            && !live.is_suspect()
-            && !live.traffic.is_held_up(micros)
-        {
-            return Some((current, live));
+        let index = self.current.load(Ordering::Relaxed);
+        let current = self.links[index].current().map(|live| (index, live));
+        match current {
+            Some((index, live)) if !live.is_suspect() && !live.traffic.is_held_up(micros) => {
+                Some((index, live))
+            }
+            current => self.next(index, current, micros),
         }
-        self.next(current, micros)
     }
 
-    /// The next one that answers; else the next that is there. Dials what is missing, behind the caller's back.
-    fn next(&self, current: usize, micros: u64) -> Option<(usize, Arc<Live>)> {
-        let others = (1..=self.links.len()).map(|offset| (current + offset) % self.links.len());
-        let there: Vec<(usize, Arc<Live>)> =
-            others.filter_map(|index| self.links[index].current().map(|live| (index, live))).collect();
-        let healthy = |(_, live): &&(usize, Arc<Live>)| !live.is_suspect();
-        let answering = |(_, live): &&(usize, Arc<Live>)| !live.traffic.is_held_up(micros);
-        let picked = there
-            .iter()
-            .filter(healthy)
-            .find(answering)
-            .or_else(|| there.iter().find(healthy))
-            .or_else(|| there.first())
-            .cloned();
-        if let Some((index, _)) = &picked {
-            self.current.store(*index, Ordering::Relaxed);
+    /// The next one that answers. Where all are held up, it is the server that is slow: then the present one is as good as any,
+    /// and what is sent together costs less.
+    fn next(
+        &self,
+        index: usize,
+        current: Option<(usize, Arc<Live>)>,
+        micros: u64,
+    ) -> Option<(usize, Arc<Live>)> {
+        let (mut answering, mut healthy, mut there) = (None, None, None);
+        let mut is_missing = current.is_none();
+        for place in (1..self.links.len()).map(|offset| (index + offset) % self.links.len()) {
+            match self.links[place].current() {
+                None => is_missing = true,
+                Some(live) if live.is_suspect() => there = there.or(Some((place, live))),
+                Some(live) if live.traffic.is_held_up(micros) => healthy = healthy.or(Some((place, live))),
+                Some(live) => {
+                    answering = Some((place, live));
+                    break;
+                }
+            }
+        }
+        if is_missing {
             self.fill_up();
+        }
+        let (at_present, suspect) = match current {
+            Some((_, live)) if live.is_suspect() => (None, Some((index, live))),
+            current => (current, None),
+        };
+        let picked = answering.or(at_present).or(healthy).or(suspect).or(there);
+        if let Some((next, _)) = &picked {
+            self.current.store(*next, Ordering::Relaxed);
         }
         picked
     }

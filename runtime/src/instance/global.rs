@@ -25,6 +25,7 @@ pub(super) fn install(keylatch: Keylatch) -> Result<(), AlreadyInstalled> {
 
 /// The one that `using = ..` names.
 #[must_use]
+#[inline]
 pub fn home<K: AsRef<Keylatch> + ?Sized>(keylatch: &K) -> Keylatch {
     keylatch.as_ref().clone()
 }

@@ -1,29 +1,18 @@
 //! Percent-escaping: an argument can never contain what separates arguments.
 
-use super::KeyBytes;
-
-/// Appends `text`, escaping everything but letters, digits, `-`, `_`, `.` and `~` as `%XX` per byte.
-pub(super) fn push_escaped(out: &mut KeyBytes, text: &[u8]) {
-    push_escaped_unless(out, text, |_| false);
-}
-
-/// The same, letting the bytes that `also` accepts pass.
-pub(super) fn push_escaped_unless(out: &mut KeyBytes, text: &[u8], also: impl Fn(u8) -> bool) {
-    let plain = |byte: u8| is_plain(byte) || also(byte);
-    if text.iter().all(|&byte| plain(byte)) {
-        out.extend_from_slice(text);
-        return;
-    }
-    for &byte in text {
-        if plain(byte) {
-            out.push(byte);
-        } else {
-            out.extend_from_slice(&[b'%', hex(byte >> 4), hex(byte & 15)]);
+/// Gives `append` the text, with everything that is not `plain` as `%XX` per byte.
+pub(super) fn append_escaped(text: &[u8], plain: impl Fn(u8) -> bool, mut append: impl FnMut(&[u8])) {
+    for run in text.chunk_by(|&one, &next| plain(one) && plain(next)) {
+        match run {
+            [byte] if !plain(*byte) => append(&[b'%', hex(byte >> 4), hex(byte & 15)]),
+            run => append(run),
         }
     }
 }
 
-fn is_plain(byte: u8) -> bool {
+/// Whether a byte stands for itself: letters, digits, `-`, `_`, `.` and `~`.
+#[inline]
+pub(super) fn is_plain(byte: u8) -> bool {
     PLAIN[usize::from(byte)]
 }
 

@@ -23,7 +23,10 @@ use std::fmt;
 use smallvec::SmallVec;
 
 /// Bytes of a key that live on the stack while they are short.
-pub(crate) type KeyBytes = SmallVec<[u8; 80]>;
+pub(crate) type KeyBytes = SmallVec<[u8; IN_PLACE]>;
+
+/// How many.
+const IN_PLACE: usize = 80;
 
 /// A complete key: namespace, template and encoded arguments.
 ///
@@ -47,7 +50,7 @@ impl Key {
     /// everything else in it is escaped.
     #[must_use]
     pub fn of(name: &str) -> Self {
-        let mut writer = KeyWriter::new(KeyBytes::new());
+        let mut writer = KeyWriter::after(&[]);
         writer.path(name);
         Self(writer.into_bytes())
     }
@@ -55,7 +58,7 @@ impl Key {
     /// Appends `:` and one encoded argument.
     #[must_use]
     pub fn part<P: KeyPart + ?Sized>(self, part: &P) -> Self {
-        let mut writer = KeyWriter::new(self.0);
+        let mut writer = KeyWriter::after(&self.0);
         writer.literal(":");
         part.write_key(&mut writer);
         Self(writer.into_bytes())

@@ -36,7 +36,7 @@ impl Pattern {
     }
 
     pub(crate) fn written(write: impl FnOnce(&mut KeyWriter)) -> Self {
-        let mut writer = KeyWriter::new(KeyBytes::new());
+        let mut writer = KeyWriter::after(&[]);
         write(&mut writer);
         Self(writer.into_bytes())
     }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_hashed_key_matches_by_its_head() {
         let long = format!("ns:product:{}", "x".repeat(600));
-        let key = KeyWriter::new(KeyBytes::from_slice(long.as_bytes())).finish();
+        let key = KeyWriter::after(long.as_bytes()).finish();
         let pattern = |text: &str| FullPattern(KeyBytes::from_slice(text.as_bytes()));
         assert!(pattern("ns:product:*").matches(&key));
         assert!(pattern("ns:product:*:tail").matches(&key));

@@ -41,6 +41,7 @@ impl KeySpace {
     }
 
     /// `{namespace}:{rendered}`: the slot of an entry.
+    #[inline]
     pub(crate) fn entry(&self, write: impl FnOnce(&mut KeyWriter)) -> Key {
         render(&self.entry, write)
     }
@@ -161,8 +162,9 @@ fn beside(key: &Key, mark: &[u8]) -> Key {
     Key(bytes)
 }
 
+#[inline]
 fn render(prefix: &[u8], write: impl FnOnce(&mut KeyWriter)) -> Key {
-    let mut writer = KeyWriter::new(KeyBytes::from_slice(prefix));
+    let mut writer = KeyWriter::after(prefix);
     write(&mut writer);
     Key(writer.finish())
 }

@@ -11,40 +11,43 @@ impl Service {
         Value = Option<Rate>,
     > {
         let mut plan = ::other::__private::Plan::new(
-            {
-                static FUNCTION: ::other::__private::Function = ::other::__private::Function::of_template(
-                    ::other::__private::concat!(
-                        ::other::__private::module_path!(), "::", "rate"
-                    ),
-                    "rate:{}/{}",
-                );
-                &FUNCTION
-            },
-            ::other::__private::home(&(self.keylatch)),
-        );
-        plan.key(|key| {
+                {
+                    static FUNCTION: ::other::__private::Function = ::other::__private::Function::of_template(
+                        ::other::__private::concat!(
+                            ::other::__private::module_path!(), "::", "rate"
+                        ),
+                        "rate:{}/{}",
+                    );
+                    &FUNCTION
+                },
+                ::other::__private::home(&(self.keylatch)),
+                const {
+                    &::other::__private::Options::new()
+                        .timeout(::other::__private::Duration::from_millis(50))
+                        .load_timeout(::other::__private::Duration::from_millis(5000))
+                        .hold_off(::other::__private::Duration::from_millis(60000))
+                        .negative_ttl(::other::__private::Option::None)
+                        .jitter(0.1f64)
+                        .version(3u32)
+                        .compress(::other::__private::compressions::Zstd)
+                        .compress_above(4096usize)
+                        .untracked()
+                        .fixed_tags(&["rates"])
+                },
+            )
+            .keyed(|key| {
                 key.literal("rate:");
                 ::other::__private::part(key, &from);
                 key.literal("/");
                 ::other::__private::part(key, &to);
-            })
-            .fixed_tags(&["rates"])
-            .tag(|key| {
+            });
+        plan.tag(|key| {
                 key.literal("bank:");
                 ::other::__private::part(key, &bank.id);
             })
             .depends_on(&bank_of(from))
             .depends_on(&self.other::<u8>(to))
-            .ttl(Duration::from_secs(60))
-            .negative_ttl(::other::__private::Option::None)
-            .jitter(0.1f64)
-            .timeout(::other::__private::Duration::from_millis(50))
-            .load_timeout(::other::__private::Duration::from_millis(5000))
-            .version(3u32)
-            .hold_off(::other::__private::Duration::from_millis(60000))
-            .compress(::other::__private::compressions::Zstd)
-            .compress_above(4096usize)
-            .untracked();
+            .ttl(Duration::from_secs(60));
         ::other::__private::call::<
             ::other::__private::shape::FallibleOptional,
             _,

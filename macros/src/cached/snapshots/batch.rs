@@ -19,8 +19,11 @@ fn products(
             &FUNCTION
         },
         ::keylatch::__private::global(),
+        const {
+            &::keylatch::__private::Options::new()
+                .ttl(::keylatch::__private::Duration::from_millis(3600000))
+        },
     );
-    plan.ttl(::keylatch::__private::Duration::from_millis(3600000));
     let entries = ::keylatch::__private::entries(
         plan,
         ids,

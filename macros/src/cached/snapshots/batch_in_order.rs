@@ -19,9 +19,12 @@ impl Service {
                 &FUNCTION
             },
             ::keylatch::__private::global(),
+            const {
+                &::keylatch::__private::Options::new()
+                    .ttl(::keylatch::__private::Duration::from_millis(60000))
+                    .negative_ttl(::keylatch::__private::Option::None)
+            },
         );
-        plan.ttl(::keylatch::__private::Duration::from_millis(60000))
-            .negative_ttl(::keylatch::__private::Option::None);
         let entries = ::keylatch::__private::entries(
             plan,
             ::keylatch::__private::owned(skus),

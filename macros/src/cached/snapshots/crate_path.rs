@@ -1,21 +1,24 @@
 #[allow(refining_impl_trait)]
 fn x() -> impl crate::cache::CachedCall<Output = u8, Value = u8> {
-    let mut plan = crate::cache::__private::Plan::new(
-        {
-            static FUNCTION: crate::cache::__private::Function = crate::cache::__private::Function::of_template(
-                crate::cache::__private::concat!(
-                    crate ::cache::__private::module_path!(), "::", "x"
-                ),
-                "x",
-            );
-            &FUNCTION
-        },
-        crate::cache::__private::global(),
-    );
-    plan.key(|key| {
+    let plan = crate::cache::__private::Plan::new(
+            {
+                static FUNCTION: crate::cache::__private::Function = crate::cache::__private::Function::of_template(
+                    crate::cache::__private::concat!(
+                        crate ::cache::__private::module_path!(), "::", "x"
+                    ),
+                    "x",
+                );
+                &FUNCTION
+            },
+            crate::cache::__private::global(),
+            const {
+                &crate::cache::__private::Options::new()
+                    .ttl(crate::cache::__private::Duration::from_millis(3600000))
+            },
+        )
+        .keyed(|key| {
             key.literal("x");
-        })
-        .ttl(crate::cache::__private::Duration::from_millis(3600000));
+        });
     crate::cache::__private::call::<
         crate::cache::__private::shape::Plain,
         _,

@@ -5,17 +5,18 @@ fn find(
     Path(id): Path<u64>,
 ) -> impl ::keylatch::CachedCall<Output = io::Result<Option<Row>>, Value = Option<Row>> {
     let mut plan = ::keylatch::__private::Plan::new(
-        {
-            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
-                ::keylatch::__private::concat!(
-                    ::keylatch::__private::module_path!(), "::", "find"
-                ),
-            );
-            &FUNCTION
-        },
-        ::keylatch::__private::global(),
-    );
-    plan.default_key(
+            {
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                    ::keylatch::__private::concat!(
+                        ::keylatch::__private::module_path!(), "::", "find"
+                    ),
+                );
+                &FUNCTION
+            },
+            ::keylatch::__private::global(),
+            const { &::keylatch::__private::Options::new() },
+        )
+        .keyed_by_path(
             ::keylatch::__private::path_of(&|| {}),
             |key| {
                 key.literal(":");
@@ -23,8 +24,8 @@ fn find(
                 key.literal(":");
                 ::keylatch::__private::part(key, &id);
             },
-        )
-        .ttl(TTL);
+        );
+    plan.ttl(TTL);
     ::keylatch::__private::call::<
         ::keylatch::__private::shape::FallibleOptional,
         _,

@@ -6,28 +6,31 @@ pub fn product(
     id: u64,
 ) -> impl ::keylatch::CachedCall<Output = Result<Product, Error>, Value = Product> {
     let mut plan = ::keylatch::__private::Plan::new(
-        {
-            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
-                ::keylatch::__private::concat!(
-                    ::keylatch::__private::module_path!(), "::", "product"
-                ),
-                "product:{}:{}",
-            );
-            &FUNCTION
-        },
-        ::keylatch::__private::global(),
-    );
-    plan.key(|key| {
+            {
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
+                    ::keylatch::__private::concat!(
+                        ::keylatch::__private::module_path!(), "::", "product"
+                    ),
+                    "product:{}:{}",
+                );
+                &FUNCTION
+            },
+            ::keylatch::__private::global(),
+            const {
+                &::keylatch::__private::Options::new()
+                    .ttl(::keylatch::__private::Duration::from_millis(3600000))
+            },
+        )
+        .keyed(|key| {
             key.literal("product:");
             ::keylatch::__private::part(key, &shop);
             key.literal(":");
             ::keylatch::__private::part(key, &id);
-        })
-        .tag(|key| {
-            key.literal("shop:");
-            ::keylatch::__private::part(key, &shop);
-        })
-        .ttl(::keylatch::__private::Duration::from_millis(3600000));
+        });
+    plan.tag(|key| {
+        key.literal("shop:");
+        ::keylatch::__private::part(key, &shop);
+    });
     ::keylatch::__private::call::<
         ::keylatch::__private::shape::Fallible,
         _,

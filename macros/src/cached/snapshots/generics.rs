@@ -6,25 +6,28 @@ fn get<'a, T, const N: usize, K: KeyPart>(
 where
     T: Clone,
 {
-    let mut plan = ::keylatch::__private::Plan::new(
-        {
-            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
-                ::keylatch::__private::concat!(
-                    ::keylatch::__private::module_path!(), "::", "get"
-                ),
-                "{}",
-            );
-            &FUNCTION
-        },
-        ::keylatch::__private::global(),
-    );
-    plan.key(|key| {
+    let plan = ::keylatch::__private::Plan::new(
+            {
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
+                    ::keylatch::__private::concat!(
+                        ::keylatch::__private::module_path!(), "::", "get"
+                    ),
+                    "{}",
+                );
+                &FUNCTION
+            },
+            ::keylatch::__private::global(),
+            const {
+                &::keylatch::__private::Options::new()
+                    .ttl(::keylatch::__private::Duration::from_millis(3600000))
+            },
+        )
+        .keyed(|key| {
             ::keylatch::__private::part(key, &id);
             key.literal("<");
             ::keylatch::__private::part(key, &N);
             key.literal(">");
-        })
-        .ttl(::keylatch::__private::Duration::from_millis(3600000));
+        });
     ::keylatch::__private::call::<
         ::keylatch::__private::shape::Fallible,
         _,

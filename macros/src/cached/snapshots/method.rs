@@ -7,27 +7,30 @@ impl Service {
     where
         Self: Sized,
     {
-        let mut plan = ::keylatch::__private::Plan::new(
-            {
-                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
-                    ::keylatch::__private::concat!(
-                        ::keylatch::__private::module_path!(), "::", "price"
-                    ),
-                    "price:{}:{}:{}",
-                );
-                &FUNCTION
-            },
-            ::keylatch::__private::global(),
-        );
-        plan.key(|key| {
+        let plan = ::keylatch::__private::Plan::new(
+                {
+                    static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
+                        ::keylatch::__private::concat!(
+                            ::keylatch::__private::module_path!(), "::", "price"
+                        ),
+                        "price:{}:{}:{}",
+                    );
+                    &FUNCTION
+                },
+                ::keylatch::__private::global(),
+                const {
+                    &::keylatch::__private::Options::new()
+                        .ttl(::keylatch::__private::Duration::from_millis(90000))
+                },
+            )
+            .keyed(|key| {
                 key.literal("price:");
                 ::keylatch::__private::part(key, &self.tenant);
                 key.literal(":");
                 ::keylatch::__private::part(key, &pair.0);
                 key.literal(":");
                 ::keylatch::__private::part(key, &self);
-            })
-            .ttl(::keylatch::__private::Duration::from_millis(90000));
+            });
         ::keylatch::__private::call::<
             ::keylatch::__private::shape::Plain,
             _,

@@ -1,18 +1,21 @@
 #[allow(refining_impl_trait)]
 fn all() -> impl ::keylatch::CachedCall<Output = Vec<Row>, Value = Vec<Row>> {
-    let mut plan = ::keylatch::__private::Plan::new(
-        {
-            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
-                ::keylatch::__private::concat!(
-                    ::keylatch::__private::module_path!(), "::", "all"
-                ),
-            );
-            &FUNCTION
-        },
-        ::keylatch::__private::global(),
-    );
-    plan.default_key(::keylatch::__private::path_of(&|| {}), |_| {})
-        .ttl(::keylatch::__private::Duration::from_millis(3600000));
+    let plan = ::keylatch::__private::Plan::new(
+            {
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::new(
+                    ::keylatch::__private::concat!(
+                        ::keylatch::__private::module_path!(), "::", "all"
+                    ),
+                );
+                &FUNCTION
+            },
+            ::keylatch::__private::global(),
+            const {
+                &::keylatch::__private::Options::new()
+                    .ttl(::keylatch::__private::Duration::from_millis(3600000))
+            },
+        )
+        .keyed_by_path(::keylatch::__private::path_of(&|| {}), |_| {});
     ::keylatch::__private::call::<
         ::keylatch::__private::shape::Plain,
         _,

@@ -2,28 +2,31 @@
 fn user(
     id: &str,
 ) -> impl ::keylatch::CachedCall<Output = Option<User>, Value = Option<User>> {
-    let mut plan = ::keylatch::__private::Plan::new(
-        {
-            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
-                ::keylatch::__private::concat!(
-                    ::keylatch::__private::module_path!(), "::", "user"
-                ),
-                "user:{}",
-            );
-            &FUNCTION
-        },
-        ::keylatch::__private::global(),
-    );
-    plan.key(|key| {
+    let plan = ::keylatch::__private::Plan::new(
+            {
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
+                    ::keylatch::__private::concat!(
+                        ::keylatch::__private::module_path!(), "::", "user"
+                    ),
+                    "user:{}",
+                );
+                &FUNCTION
+            },
+            ::keylatch::__private::global(),
+            const {
+                &::keylatch::__private::Options::new()
+                    .ttl(::keylatch::__private::Duration::from_millis(3600000))
+                    .negative_ttl(
+                        ::keylatch::__private::Option::Some(
+                            ::keylatch::__private::Duration::from_micros(250),
+                        ),
+                    )
+            },
+        )
+        .keyed(|key| {
             key.literal("user:");
             ::keylatch::__private::part(key, &id);
-        })
-        .ttl(::keylatch::__private::Duration::from_millis(3600000))
-        .negative_ttl(
-            ::keylatch::__private::Option::Some(
-                ::keylatch::__private::Duration::from_micros(250),
-            ),
-        );
+        });
     ::keylatch::__private::call::<
         ::keylatch::__private::shape::Optional,
         _,

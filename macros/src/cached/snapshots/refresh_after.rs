@@ -3,25 +3,30 @@ fn page(
     pool: Pool,
     path: String,
 ) -> impl ::keylatch::CachedCall<Output = Result<Page, Error>, Value = Page> {
-    let mut plan = ::keylatch::__private::Plan::new(
-        {
-            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
-                ::keylatch::__private::concat!(
-                    ::keylatch::__private::module_path!(), "::", "page"
-                ),
-                "page:{}",
-            );
-            &FUNCTION
-        },
-        ::keylatch::__private::global(),
-    );
-    plan.key(|key| {
+    let plan = ::keylatch::__private::Plan::new(
+            {
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
+                    ::keylatch::__private::concat!(
+                        ::keylatch::__private::module_path!(), "::", "page"
+                    ),
+                    "page:{}",
+                );
+                &FUNCTION
+            },
+            ::keylatch::__private::global(),
+            const {
+                &::keylatch::__private::Options::new()
+                    .ttl(::keylatch::__private::Duration::from_millis(3600000))
+                    .refresh_after(::keylatch::__private::Duration::from_millis(300000))
+                    .stale_if_error(
+                        ::keylatch::__private::Duration::from_millis(86400000),
+                    )
+            },
+        )
+        .keyed(|key| {
             key.literal("page:");
             ::keylatch::__private::part(key, &path);
-        })
-        .ttl(::keylatch::__private::Duration::from_millis(3600000))
-        .refresh_after(::keylatch::__private::Duration::from_millis(300000))
-        .stale_if_error(::keylatch::__private::Duration::from_millis(86400000));
+        });
     ::keylatch::__private::call_refreshing::<
         ::keylatch::__private::shape::Fallible,
         _,

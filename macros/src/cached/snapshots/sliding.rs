@@ -2,24 +2,27 @@
 fn session(
     id: &str,
 ) -> impl ::keylatch::CachedCall<Output = Option<Session>, Value = Option<Session>> {
-    let mut plan = ::keylatch::__private::Plan::new(
-        {
-            static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
-                ::keylatch::__private::concat!(
-                    ::keylatch::__private::module_path!(), "::", "session"
-                ),
-                "session:{}",
-            );
-            &FUNCTION
-        },
-        ::keylatch::__private::global(),
-    );
-    plan.key(|key| {
+    let plan = ::keylatch::__private::Plan::new(
+            {
+                static FUNCTION: ::keylatch::__private::Function = ::keylatch::__private::Function::of_template(
+                    ::keylatch::__private::concat!(
+                        ::keylatch::__private::module_path!(), "::", "session"
+                    ),
+                    "session:{}",
+                );
+                &FUNCTION
+            },
+            ::keylatch::__private::global(),
+            const {
+                &::keylatch::__private::Options::new()
+                    .ttl(::keylatch::__private::Duration::from_millis(1800000))
+                    .sliding()
+            },
+        )
+        .keyed(|key| {
             key.literal("session:");
             ::keylatch::__private::part(key, &id);
-        })
-        .ttl(::keylatch::__private::Duration::from_millis(1800000))
-        .sliding();
+        });
     ::keylatch::__private::call_aging::<
         ::keylatch::__private::shape::Optional,
         _,

@@ -33,6 +33,16 @@ pub(crate) struct Aging {
     pub(super) sliding: bool,
 }
 
+impl Aging {
+    /// An entry answers until it ends.
+    pub(super) const NONE: Self = Self { refresh_after: None, stale_if_error: None, sliding: false };
+
+    /// Whether an entry that is valid is an answer, whatever its age.
+    pub(super) fn is_none(self) -> bool {
+        !self.sliding && self.refresh_after.is_none() && self.stale_if_error.is_none()
+    }
+}
+
 /// What an entry is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Age {

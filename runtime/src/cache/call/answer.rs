@@ -4,51 +4,52 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::{Call, POLLED, Shape};
-use crate::cache::flow::Task;
+use super::{Call, POLLED};
+use crate::cache::flow::restored;
 use crate::cache::glance::{Glance, Glimpse};
+use crate::cache::outcome::Outcome;
 use crate::cache::session::First;
 use crate::codec::envelope::Envelope;
 
 /// How far a call has come.
 pub(super) enum Progress<F> {
     Idle,
-    /// One read, by which most calls are answered.
-    Looking(Glance),
-    /// On the heap: what most calls do not need would make each of them large.
+    /// One read, by which most calls of the store are answered. On the heap, as is the rest: what a hit in memory does not
+    /// need would make it large.
+    Looking(Box<Glance>),
     Running(Pin<Box<F>>),
 }
 
-impl<P, V, B, T, F: Future> Future for Call<P, V, B, Shape<P, T, V, B, F>, F> {
-    type Output = F::Output;
+impl<S, T: Outcome<S>, V, B, F: Future<Output = T>> Future for Call<S, T, V, B, F> {
+    type Output = T;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { task, progress, shape } = self.get_mut();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         loop {
-            let first = match progress {
+            let first = match &mut self.progress {
                 Progress::Idle => {
-                    let task = task.as_ref().expect(POLLED);
-                    if let Some(value) = shape.at_hand(task) {
-                        task.plan.function.hit_at_hand(&task.plan.key);
-                        return Poll::Ready((shape.from_value)(value));
+                    if let Some(value) = self.at_hand() {
+                        let plan = &self.task().plan;
+                        plan.function.hit_at_hand(&plan.key);
+                        return Poll::Ready(T::from_value(value));
                     }
-                    if let Some(glance) = Some(&task.plan).filter(|_| shape.ageless).and_then(Glance::at) {
-                        *progress = Progress::Looking(glance);
+                    let plan = &self.task().plan;
+                    // One that ages is an answer only as long as it is young enough.
+                    if let Some(glance) =
+                        Some(plan).filter(|it| it.options.aging.is_none()).and_then(Glance::at)
+                    {
+                        self.progress = Progress::Looking(Box::new(glance));
                         continue;
                     }
                     None
                 }
-                Progress::Looking(glance) => {
-                    let task = task.as_ref().expect(POLLED);
-                    match ready!(shape.look(task, glance, cx)) {
-                        Looked::Found(value) => return Poll::Ready((shape.from_value)(value)),
-                        Looked::Else(first) => first,
-                    }
-                }
+                Progress::Looking(_) => match ready!(self.look(cx)) {
+                    Looked::Found(value) => return Poll::Ready(T::from_value(value)),
+                    Looked::Else(first) => first,
+                },
                 Progress::Running(flow) => return flow.as_mut().poll(cx),
             };
-            let task = task.take().expect(POLLED);
-            *progress = Progress::Running(Box::pin((shape.start)(task, shape.keeper, first)));
+            let task = self.task.take().expect(POLLED);
+            self.progress = Progress::Running(Box::pin((self.start)(task, self.keeper, first)));
         }
     }
 }
@@ -59,22 +60,27 @@ enum Looked<T> {
     Else(Option<First>),
 }
 
-impl<P, T, V, B, F: Future> Shape<P, T, V, B, F> {
+impl<S, T: Outcome<S>, V, B, F> Call<S, T, V, B, F> {
     /// What is in the memory of the process.
-    pub(super) fn at_hand(&self, task: &Task<P, V, B>) -> Option<T> {
+    pub(super) fn at_hand(&self) -> Option<T::Value> {
+        let task = self.task();
         self.keeper?.find(&task.plan, task.expected())
     }
 
-    fn look(&self, task: &Task<P, V, B>, glance: &mut Glance, cx: &mut Context<'_>) -> Poll<Looked<T>> {
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<Looked<T::Value>> {
+        let Self { task, progress: Progress::Looking(glance), keeper, .. } = self else {
+            unreachable!("it is asked only while it looks")
+        };
+        let task = task.as_ref().expect(POLLED);
         let (expected, mut value) = (task.expected(), None);
         let mut restore = |envelope: &Envelope<'_>| {
-            value = (self.restore)(&task.codec, envelope).ok();
+            value = restored::<S, T>(&task.codec, envelope).ok();
             value.is_some()
         };
         let glimpse = ready!(glance.poll(&task.plan, expected, &mut restore, cx));
         Poll::Ready(match (glimpse, value) {
             (Glimpse::Hit(kept), Some(value)) => {
-                if let (Some(keeper), Some((keep, entry))) = (self.keeper, kept) {
+                if let (Some(keeper), Some((keep, entry))) = (keeper, kept) {
                     keeper.keep(&task.plan, expected, keep, &entry, &value);
                 }
                 Looked::Found(value)

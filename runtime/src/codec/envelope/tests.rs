@@ -32,11 +32,11 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn version_1_is_pinned() {
+fn version_2_is_pinned() {
     assert_eq!(
         hex(&sample()),
         concat!(
-            "560100",
+            "560200",
             "a0a1a2a3a4a5a6a7",
             "01",
             "8877665544332211",
@@ -44,7 +44,7 @@ fn version_1_is_pinned() {
             "6052e6cf8b010000",
             "c03ce7cf8b010000",
             "d2040000",
-            "6fe2c61e77d748e1",
+            "21c2930250b77f5f",
             "0200",
             "060073686f703a310102030405060708",
             "0300616c6c0000000000000000",
@@ -54,7 +54,7 @@ fn version_1_is_pinned() {
     assert_eq!(
         hex(&absent()),
         concat!(
-            "560101",
+            "560201",
             "a0a1a2a3a4a5a6a7",
             "01",
             "8877665544332211",
@@ -62,7 +62,7 @@ fn version_1_is_pinned() {
             "6052e6cf8b010000",
             "c03ce7cf8b010000",
             "d2040000",
-            "ebf91dc9eeaa376e",
+            "c3f93e53aa63d4da",
             "0000",
         )
     );
@@ -78,7 +78,7 @@ fn the_writer_is_pinned() {
         Ok(())
     })
     .unwrap();
-    assert_eq!(hex(&bytes[..11]), "560108a0a1a2a3a4a5a6a7");
+    assert_eq!(hex(&bytes[..11]), "560208a0a1a2a3a4a5a6a7");
     assert_eq!(
         hex(&bytes[56..]),
         concat!("0100", "060073686f703a310102030405060708", "b0b1b2b3b4b5b6b7", "7061796c6f6164")
@@ -171,7 +171,7 @@ fn each_rule_is_checked() {
     assert_eq!(Envelope::decode(b"").unwrap_err(), EnvelopeError::Truncated);
     assert_eq!(Envelope::decode(&sample()[..57]).unwrap_err(), EnvelopeError::Truncated);
     assert_eq!(forged(sample(), |bytes| bytes[0] = b'L'), EnvelopeError::NotAnEnvelope);
-    assert_eq!(forged(sample(), |bytes| bytes[1] = 2), EnvelopeError::UnknownVersion(2));
+    assert_eq!(forged(sample(), |bytes| bytes[1] = 1), EnvelopeError::UnknownVersion(1));
     assert_eq!(forged(sample(), |bytes| bytes[2] = 0x10), EnvelopeError::UnknownFlags(0x10));
     assert_eq!(forged(sample(), |bytes| bytes[2] = 6), EnvelopeError::UnknownFlags(6), "two formats");
     // The payload has seven bytes, one less than a writer.

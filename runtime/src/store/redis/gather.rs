@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -20,6 +20,10 @@ const MOST_ON_THEIR_WAY: usize = 4;
 
 /// How often others have their turn before what has gathered is sent (measured: a second time makes larger batches).
 const TURNS: usize = 2;
+
+/// How many must have gathered while a batch was on its way to go before those of that batch are woken (measured: with 64
+/// callers, a tenth more throughput than one batch that all are part of).
+const WORTH_A_BATCH: usize = 8;
 
 /// How requests of one kind are sent.
 pub(super) trait Sends: Send + Sync + 'static {
@@ -155,32 +159,61 @@ struct Courier<S: Sends> {
 impl<S: Sends> Courier<S> {
     /// Sends batch after batch until nobody waits.
     async fn run(mut self) {
+        let mut answered: Option<Sent<S>> = None;
         loop {
-            // Those who were just answered ask again at once: give them the chance to be part of this batch.
-            for _ in 0..TURNS {
-                tokio::task::yield_now().await;
-            }
-            let Some(Load { batch, requests, since }) = self.next() else { return };
+            let waiting = answered.as_ref().and_then(|_| self.take(WORTH_A_BATCH));
+            let load = if let Some(load) = waiting {
+                load
+            } else {
+                drop(answered.take());
+                // Those who were just answered ask again at once: give them the chance to be part of this batch.
+                for _ in 0..TURNS {
+                    tokio::task::yield_now().await;
+                }
+                let Some(load) = self.take_or_leave() else { return };
+                load
+            };
+            let Load { batch, requests, since } = load;
             let sent = Sent(batch);
             let _on_its_way = OnItsWay(&self.shared);
-            let answers = self.shared.sends.send(requests, since).await;
+            let mut sending = pin!(self.shared.sends.send(requests, since));
+            let begun = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
+            // Those of the batch before are woken while this one is on its way, so that neither waits for the other.
+            drop(answered.take());
+            let answers = match begun {
+                Poll::Ready(answers) => answers,
+                Poll::Pending => sending.await,
+            };
             let _ = sent.0.answers.set(Some(answers));
-            drop(sent);
+            answered = Some(sent);
         }
     }
 
-    /// Those who have gathered, as many as may travel together. If nobody has, the courier serves no more, in one step with
-    /// looking: whoever comes later needs another one.
-    fn next(&mut self) -> Option<Load<S>> {
+    /// Those who have gathered, as many as may travel together, if they are that many.
+    fn take(&self, least: usize) -> Option<Load<S>> {
+        self.shared.gathering().take(least)
+    }
+
+    /// Those who have gathered. If nobody has, the courier serves no more, in one step with looking: whoever comes later needs
+    /// another one.
+    fn take_or_leave(&mut self) -> Option<Load<S>> {
         let mut gathering = self.shared.gathering();
-        let load = gathering.full.pop_front().or_else(|| gathering.open.take());
-        if load.is_some() {
-            gathering.on_their_way += 1;
-        } else {
+        let load = gathering.take(1);
+        if load.is_none() {
             gathering.couriers -= 1;
             self.serves = false;
         }
         load
+    }
+}
+
+impl<S: Sends> Gathering<S> {
+    /// What goes next, if it holds so many.
+    fn take(&mut self, least: usize) -> Option<Load<S>> {
+        let load =
+            self.full.pop_front().or_else(|| self.open.take_if(|open| open.requests.len() >= least))?;
+        self.on_their_way += 1;
+        Some(load)
     }
 }
 
