@@ -7,6 +7,7 @@ use super::Function;
 use super::options::{Chosen, Local, Negative, Options};
 use crate::Keylatch;
 use crate::cache::CachedCall;
+use crate::clock::Instant;
 use crate::codec::{Compression, Packing};
 use crate::key::{Key, KeyWriter, stamp_of};
 use crate::store::{Stamp, StampState};
@@ -250,6 +251,14 @@ impl Plan {
     /// Whether and how an entry's payload is compressed.
     pub(crate) fn packing(&self) -> Option<Packing> {
         self.options.compress.map(|compression| Packing { compression, above: self.options.compress_above })
+    }
+
+    /// Whether a stamp's life is to be pushed forward. Where nothing is at hand of the store, one load in sixteen does.
+    pub(crate) fn is_push_due(&self, stamp: &Key, now: Instant) -> bool {
+        match self.home.local() {
+            Some(local) => local.lives.is_push_due(stamp, self.stamp_life(), now),
+            None => crate::random::fraction() < 1.0 / 16.0,
+        }
     }
 
     /// How long the stamps live at least after they were read: longer than the entry that is to be made.

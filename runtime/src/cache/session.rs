@@ -352,16 +352,15 @@ impl<'a> Session<'a> {
     }
 
     /// The stamps as the look found them, which is before any body runs, and those that are to be read or made: what was
-    /// missing, and now and then all of them, so that their lives are pushed forward. (One load in sixteen does; a stamp
-    /// that dies all the same, a day after its last push, costs a miss.)
+    /// missing, and whose life must be pushed forward.
     fn known_stamps(&self, look: &Look) -> (StampStates, SmallVec<[(usize, &Key); 6]>) {
-        let push = crate::random::fraction() < 1.0 / 16.0;
+        let now = clock::now();
         let mut states = StampStates::new();
         let mut missing = SmallVec::new();
         for (index, (stamp, state)) in self.stamps().into_iter().zip(look.stamps.iter().copied()).enumerate()
         {
             states.push(state.unwrap_or(StampState::Held));
-            if state.is_none() || push {
+            if self.plan.is_push_due(stamp, now) || state.is_none() {
                 missing.push((index, stamp));
             }
         }

@@ -64,9 +64,6 @@ impl Pool {
                 }
             }
         }
-        if is_missing {
-            self.fill_up();
-        }
         let (at_present, suspect) = match current {
             Some((_, live)) if live.is_suspect() => (None, Some((index, live))),
             current => (current, None),
@@ -74,6 +71,10 @@ impl Pool {
         let picked = answering.or(at_present).or(healthy).or(suspect).or(there);
         if let Some((next, _)) = &picked {
             self.current.store(*next, Ordering::Relaxed);
+            // Where there is none at all, the caller dials one, and waits for it.
+            if is_missing {
+                self.fill_up();
+            }
         }
         picked
     }

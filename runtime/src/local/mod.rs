@@ -5,11 +5,13 @@
 //! meanwhile, an invalidation of this process or a lost connection voids it. So whatever is kept was read after the store
 //! began to watch the key, and nothing that was told of since has touched it.
 
+mod lives;
 mod marks;
 mod reservations;
 mod ticks;
 mod values;
 
+pub(crate) use lives::Lives;
 pub(crate) use marks::{Known, Mark, Marks, Ways};
 pub(crate) use ticks::Ticks;
 pub(crate) use values::{Facts, Found, Values};
@@ -24,6 +26,7 @@ use reservations::{Reservation, Reservations};
 pub(crate) struct Local {
     id: u64,
     pub(crate) stamps: Marks,
+    pub(crate) lives: Lives,
     values: Values,
     reservations: Reservations,
     /// A safety rule, broken on purpose by tests: without it late answers are kept whatever has changed meanwhile.
@@ -44,6 +47,7 @@ impl Local {
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             stamps: Marks::new(reserves),
+            lives: Lives::new(),
             values: Values::new(limit, ticks),
             reservations: Reservations::default(),
             reserves,

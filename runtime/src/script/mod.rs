@@ -91,8 +91,12 @@ impl Lua {
     }
 
     fn call(command: &str, script: &str, keys: &[&Key], args: &[&[u8]]) -> Cmd {
-        let mut cmd = redis::cmd(command);
-        cmd.arg(script).arg(keys.len());
+        let bytes: usize = keys.iter().map(|key| key.as_bytes().len()).sum::<usize>()
+            + args.iter().map(|arg| arg.len()).sum::<usize>();
+        // In one piece: a call is made for every fill.
+        let mut cmd =
+            Cmd::with_capacity(3 + keys.len() + args.len(), command.len() + script.len() + bytes + 8);
+        cmd.arg(command).arg(script).arg(keys.len());
         for key in keys {
             cmd.arg(key.as_bytes());
         }

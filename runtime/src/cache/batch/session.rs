@@ -339,15 +339,14 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The stamps that are to be read or made: what was missing, and now and then all of them, so that their lives are
-    /// pushed forward.
+    /// The stamps that are to be read or made: what was missing, and whose life must be pushed forward.
     fn asked_for(&self, looks: &[Look]) -> Vec<usize> {
-        let push = crate::random::fraction() < 1.0 / 16.0;
+        let now = clock::now();
         let mut asked = Vec::new();
         for look in looks {
             let states = look.declared.iter().copied().chain([look.own]);
             for (stamp, state) in self.stamps.used_by(look.item).zip(states) {
-                if state.is_none() || push {
+                if self.plan.is_push_due(&self.stamps.keys[stamp], now) || state.is_none() {
                     asked.push(stamp);
                 }
             }

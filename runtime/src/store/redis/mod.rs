@@ -8,6 +8,7 @@ mod many;
 mod merge;
 mod spread;
 mod sweep;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ use capture::Captures;
 pub(crate) use merge::{Glance, Seen};
 
 use merge::Merger;
+use writes::Writes;
 
 /// How long the lease lives under which a value is put: time enough for the second step.
 const PUT_LEASE: Duration = Duration::from_secs(10);
@@ -41,14 +43,15 @@ const PUT_LEASE: Duration = Duration::from_secs(10);
 pub(crate) struct RedisStore {
     connection: Connection,
     reads: Merger,
+    writes: Writes,
     captures: Captures,
     scripts: Scripts,
 }
 
 impl RedisStore {
     pub(crate) fn new(connection: Connection) -> Self {
-        let reads = Merger::new(connection.clone());
-        Self { reads, connection, captures: Captures::default(), scripts: Scripts::new() }
+        let (reads, writes) = (Merger::new(connection.clone()), Writes::new(&connection));
+        Self { reads, writes, connection, captures: Captures::default(), scripts: Scripts::new() }
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -75,7 +78,7 @@ impl RedisStore {
         let together = !connection.is_cluster() && !connection.distrusts() && !self.captures.are_by_script();
         if claim.stamps.is_empty() || !together {
             let states = self.capture(claim.stamps, claim.stamp_life).await?;
-            let won = connection.command("claim", route, &set).await? == Value::Okay;
+            let won = self.writes.claim(set, route).await? == Value::Okay;
             return Ok(if won { Claim::Won(states) } else { Claim::Lost });
         }
         let mut pipeline = Pipeline::with_capacity(2 * claim.stamps.len() + 1);
@@ -138,11 +141,16 @@ impl RedisStore {
         key: &Key,
         args: &[&[u8]],
     ) -> Result<Guarded> {
-        match self.script(operation, repeat, lua, &[key], args).await? {
-            Value::Int(1) => Ok(Guarded::Applied),
-            Value::Int(0) => Ok(Guarded::Refused),
-            other => Err(unexpected(operation, &other)),
-        }
+        guarded(operation, self.script(operation, repeat, lua, &[key], args).await?)
+    }
+}
+
+/// What a script says that changes one key on a condition.
+fn guarded(operation: &'static str, answer: Value) -> Result<Guarded> {
+    match answer {
+        Value::Int(1) => Ok(Guarded::Applied),
+        Value::Int(0) => Ok(Guarded::Refused),
+        other => Err(unexpected(operation, &other)),
     }
 }
 
@@ -234,6 +242,13 @@ impl Store for RedisStore {
         let args = [&*expected, &*value, life.as_bytes()];
         let slots = [slot];
         let _changed = self.changes(&slots);
+        if self.writes.merges_fill(value.len()) {
+            match self.writes.fill(self.scripts.replace.by_hash(&slots, &args)).await {
+                // Once after a restart of the server; by its source, the script becomes known.
+                Err(error) if error.has_code("NOSCRIPT") => {}
+                answer => return guarded("fill", answer?),
+            }
+        }
         self.guarded("fill", Repeat::Never, &self.scripts.replace, slot, &args).await
     }
 
