@@ -4,6 +4,7 @@
 //! it meanwhile.
 
 mod error;
+mod eviction;
 mod holders;
 mod holding;
 mod inbox;
@@ -31,6 +32,7 @@ pub(crate) use quorum::{QuorumLocks, QuorumRules};
 pub use scope::Passed;
 pub use token::FencingToken;
 
+pub(crate) use eviction::EvictionCheck;
 #[cfg(feature = "test-util")]
 pub use inbox::drop_every_nth_push;
 pub(crate) use inbox::{channel as inbox_channel, deliver, disturbed};

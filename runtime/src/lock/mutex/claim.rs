@@ -2,6 +2,7 @@
 
 use super::turn::Active;
 use crate::clock::{self, Moment};
+use crate::error::Result;
 use crate::lock::FencingToken;
 use crate::lock::ReleaseError;
 use crate::lock::lease::Lease;
@@ -51,10 +52,23 @@ impl Claim {
     }
 
     /// Lets the driver look at the lock before its holder may block the thread.
-    pub(super) async fn let_driver_look(&self) {
+    pub(in crate::lock) async fn let_driver_look(&self) {
         if self.registered.as_ref().is_some_and(Registered::woke_driver) {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Frees a lock of the embedded store.
+    ///
+    /// # Errors
+    /// Gives back what has to be asked for.
+    pub(in crate::lock) fn free_at_once(mut self) -> Result<Result<(), ReleaseError>, Box<Self>> {
+        if !matches!(self.hold, Hold::Embedded(_)) {
+            return Err(Box::new(self));
+        }
+        let (hold, _registered) = self.end();
+        let Hold::Embedded(value) = hold else { return Ok(Ok(())) };
+        Ok(self.freed(Ok(self.free_embedded(value))))
     }
 
     /// Frees the lock.
@@ -67,10 +81,14 @@ impl Claim {
     /// Dropped, it goes on in the background.
     pub(in crate::lock) async fn release(mut self) -> Result<(), ReleaseError> {
         let freed = match self.end() {
-            (Hold::Remote(active), registered) => Box::pin(active.release(registered)).await,
+            (Hold::Remote(active), registered) => active.release(registered).await,
             (Hold::Embedded(value), _registered) => Ok(self.free_embedded(value)),
             (Hold::Nothing, _) => Ok(Freed::Free),
         };
+        self.freed(freed)
+    }
+
+    fn freed(&self, freed: Result<Freed>) -> Result<(), ReleaseError> {
         let key = || self.options.key.clone();
         match freed {
             Ok(Freed::NotHeld) => Err(ReleaseError::NotHeld { key: key() }),

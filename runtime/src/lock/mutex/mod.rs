@@ -14,7 +14,7 @@ mod run;
 mod slots;
 mod turn;
 
-pub(super) use acquire::acquire;
+pub(super) use acquire::{AtOnce, acquire, at_once};
 pub(super) use claim::Claim;
 pub(crate) use gate::Gates;
 pub(super) use remote::Together;

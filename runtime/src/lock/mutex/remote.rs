@@ -81,7 +81,7 @@ impl Together {
         if !is_long(until - clock::moment(), self.options.ttl) {
             return None;
         }
-        self.active.turn = Some(Turn::Hold(Tenure::new(self.value, until, token, 0)));
+        self.active.turn = Some(Turn::Hold(Tenure::new(self.value, until, self.options.ttl, token, 0)));
         Some(hold(self.options, self.active))
     }
 
@@ -269,7 +269,8 @@ impl Asking<'_> {
         if let Some(token) = token {
             self.options.home.proposals().saw(token.after(TOKENS));
         }
-        Tenure::new(value, until, token, self.options.home.gates().waiters(&self.options.key))
+        let waiters = self.options.home.gates().waiters(&self.options.key);
+        Tenure::new(value, until, self.options.ttl, token, waiters)
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Tenure {
     pub(super) value: LockValue,
     /// Until when it is proven to be ours.
     pub(super) until: Moment,
+    /// What the master was asked for, and gives with each extension.
+    ttl: Duration,
     /// The token of the next holder.
     pub(super) token: Option<FencingToken>,
     /// How many more holders there may be before others have their turn, and until when.
@@ -66,10 +68,16 @@ impl Ask {
 
 impl Tenure {
     /// A lock that was just had, with as many tokens as there may be holders, and so many who wait in this process.
-    pub(super) fn new(value: LockValue, until: Moment, token: Option<FencingToken>, waiters: usize) -> Self {
+    pub(super) fn new(
+        value: LockValue,
+        until: Moment,
+        ttl: Duration,
+        token: Option<FencingToken>,
+        waiters: usize,
+    ) -> Self {
         // Whoever comes later waits for the next time: otherwise those who come back at once would have it twice.
         let hands = MOST_HANDS.min(waiters as u64 + 1);
-        Self { value, until, token, hands, burst_ends: clock::moment() + LONGEST_BURST }
+        Self { value, until, ttl, token, hands, burst_ends: clock::moment() + LONGEST_BURST }
     }
 
     /// The next holder has it.
@@ -80,10 +88,11 @@ impl Tenure {
         token
     }
 
-    /// Whether the next one can hold it as it is.
+    /// Whether the next one can hold it as it is. Not for another time: masters prolong it by what it was asked for, and an
+    /// extension for one holder must not shorten what another relies on.
     fn suits(&self, wants: Wants) -> bool {
         let now = clock::moment();
-        let fits = !wants.fence || self.token.is_some();
+        let fits = wants.ttl == self.ttl && (!wants.fence || self.token.is_some());
         self.hands > 0 && now < self.burst_ends && fits && is_long(self.until - now, wants.ttl)
     }
 }
