@@ -36,7 +36,7 @@ impl Holding {
     /// What needs no waiting is done at once.
     fn begin(mut options: LockBuilder) -> impl Future<Output = Result<Self, LockError>> + Send {
         if let Some(lease) = options.within.take() {
-            return Either::Left(ready(Within::new(options, lease).map(Self::Within)));
+            return Either::Left(ready(Within::new(&options, lease).map(Self::Within)));
         }
         let look = if options.others.is_empty() { mutex::at_once(options) } else { AtOnce::NotYet(options) };
         match look {
@@ -46,23 +46,14 @@ impl Holding {
     }
 
     async fn in_turn(options: LockBuilder) -> Result<Self, LockError> {
+        let home = options.home.clone();
         let holding = if options.others.is_empty() {
-            mutex::acquire(options).await.map(Self::One)
+            Self::One(mutex::acquire(options).await?)
         } else {
-            several::acquire(options).await.map(Self::Several)
+            Self::Several(several::acquire(options).await?)
         };
-        let holding = holding?;
-        let home = &holding.options().home;
-        home.eviction().look(home);
+        home.eviction().look(&home);
         Ok(holding)
-    }
-
-    pub(super) fn options(&self) -> &LockBuilder {
-        match self {
-            Self::One(claim) => &claim.options,
-            Self::Several(several) => &several.options,
-            Self::Within(within) => &within.options,
-        }
     }
 
     pub(super) fn lease(&self) -> &Lease {
@@ -89,7 +80,7 @@ impl Holding {
             },
             Self::Several(several) => Either::Right(Box::pin(several.release()) as Boxed<_>),
             Self::Within(within) if within.lease.is_lost() => {
-                Either::Left(ready(Err(ReleaseError::NotHeld { key: within.options.key })))
+                Either::Left(ready(Err(ReleaseError::NotHeld { key: within.key })))
             }
             // It is the caller's.
             Self::Within(_) => Either::Left(ready(Ok(()))),

@@ -5,6 +5,8 @@
 
 mod error;
 mod eviction;
+#[cfg(test)]
+mod explored;
 mod holders;
 mod holding;
 mod inbox;
@@ -18,6 +20,7 @@ mod renewal;
 mod scope;
 mod several;
 mod sharing;
+mod sync;
 mod token;
 mod value;
 

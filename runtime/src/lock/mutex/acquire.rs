@@ -55,6 +55,14 @@ pub(in crate::lock) async fn acquire(options: LockBuilder) -> Result<Claim, Lock
     Ok(claim)
 }
 
+/// The way of a lock on a server, over whatever master there is.
+#[cfg(test)]
+pub(super) async fn at_the_gate(options: LockBuilder) -> Result<Claim, LockError> {
+    let waiting = Waiting { began: clock::moment(), wait: options.wait };
+    let home = options.home.clone();
+    remote::acquire(options, home.lock_master(), &waiting).await
+}
+
 /// Since when a caller waits, and for how long it will.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waiting {

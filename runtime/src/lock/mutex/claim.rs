@@ -1,6 +1,7 @@
 //! What is held: from when the lock is had until it is known to be free.
 
 use super::turn::Active;
+use crate::Keylatch;
 use crate::clock::{self, Moment};
 use crate::error::Result;
 use crate::lock::FencingToken;
@@ -8,13 +9,13 @@ use crate::lock::ReleaseError;
 use crate::lock::lease::Lease;
 use crate::lock::master::{AnyMaster, Freed, Owned};
 use crate::lock::options::LockBuilder;
-use crate::lock::renewal::{Kept, Registered};
+use crate::lock::renewal::{Extended, Kept, Registered};
 use crate::lock::value::LockValue;
 
 /// One acquisition. Dropping it gives the lock back: at once to whoever waits in this process, else in a task of its own.
 #[derive(Debug)]
 pub(in crate::lock) struct Claim {
-    pub(in crate::lock) options: LockBuilder,
+    pub(super) home: Keylatch,
     pub(in crate::lock) lease: Lease,
     hold: Hold,
     registered: Option<Registered>,
@@ -36,7 +37,8 @@ impl Claim {
         until: Moment,
         now: Moment,
     ) -> Self {
-        let lease = Lease::new(&options.home, options.key.clone(), options.sharing);
+        let LockBuilder { home, key, sharing, ttl, extend, max_hold, .. } = options;
+        let lease = Lease::new(&home, key, sharing);
         lease.begin(until);
         if let Some(token) = token {
             lease.fence(token);
@@ -46,9 +48,9 @@ impl Claim {
             Hold::Remote(active) => active.value(),
             Hold::Nothing => unreachable!("a claim begins with something to give back"),
         };
-        let kept = Kept { lease: lease.clone(), value, ttl: options.ttl };
-        let registered = Some(Registered::new(&options, kept, now));
-        Self { options, lease, hold, registered }
+        let kept = Kept { lease: lease.clone(), value, ttl };
+        let registered = Some(Registered::new(&home, Extended { again: extend, max_hold }, kept, now));
+        Self { home, lease, hold, registered }
     }
 
     /// Lets the driver look at the lock before its holder may block the thread.
@@ -89,7 +91,7 @@ impl Claim {
     }
 
     fn freed(&self, freed: Result<Freed>) -> Result<(), ReleaseError> {
-        let key = || self.options.key.clone();
+        let key = || self.lease.key().clone();
         match freed {
             Ok(Freed::NotHeld) => Err(ReleaseError::NotHeld { key: key() }),
             Ok(Freed::Free | Freed::HandedOver) => Ok(()),
@@ -112,10 +114,10 @@ impl Claim {
     }
 
     fn free_embedded(&self, value: LockValue) -> Freed {
-        match self.options.home.lock_master() {
+        match self.home.lock_master() {
             AnyMaster::Embedded(master) => {
-                let sharing = self.options.sharing;
-                master.free(Owned { key: &self.options.key, value, sharing }, clock::moment())
+                let lock = Owned { key: self.lease.key(), value, sharing: self.lease.sharing() };
+                master.free(lock, clock::moment())
             }
             AnyMaster::Redis(_) | AnyMaster::Quorum(_) | AnyMaster::Unusable(_) => Freed::NotHeld,
         }

@@ -7,6 +7,8 @@
 mod acquire;
 mod claim;
 mod embedded;
+#[cfg(test)]
+mod explored;
 mod gate;
 mod guard;
 mod remote;

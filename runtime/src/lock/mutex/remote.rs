@@ -97,9 +97,9 @@ fn hold(options: LockBuilder, mut active: Active) -> Claim {
     let Some(Turn::Hold(tenure)) = &mut active.turn else { unreachable!("asking ends with the lock") };
     let token = tenure.taken().filter(|_| options.fence);
     let until = tenure.until.min(now + validity(options.ttl));
-    let (epoch, home, key) = (active.epoch(), options.home.clone(), options.key.clone());
+    let epoch = active.epoch();
     let claim = Claim::new(options, Hold::Remote(Box::new(active)), token, until, now);
-    home.gates().holds(&key, epoch, Some(claim.lease.clone()));
+    claim.home.gates().holds(claim.lease.key(), epoch, Some(claim.lease.clone()));
     claim
 }
 

@@ -48,15 +48,16 @@ where
     B: FnOnce(Lease) -> F,
     F: Future<Output = T>,
 {
+    let on_lost = options.on_lost;
     let holding = Holding::acquire(options).await?;
     let body = pin!(body(holding.lease().clone()));
-    let output = match holding.options().on_lost {
+    let output = match on_lost {
         OnLost::Cancel => until_lost(holding.lease(), body).await,
         OnLost::Continue => Some(body.await),
     };
     let Some(output) = output else {
         // Dropping it gives back what may be left of it.
-        return Err(LockError::Lost { key: holding.options().key.clone() });
+        return Err(LockError::Lost { key: holding.lease().key().clone() });
     };
     match holding.release().await {
         // The body is done: that the lock ended between its last await and now does not undo its result.
