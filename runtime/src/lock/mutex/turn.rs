@@ -120,6 +120,14 @@ impl Turn {
         matches!(self, Self::Ask(Ask { is_known: false, instead_of: None, .. }))
     }
 
+    /// Whether something that was asked for may be carried out after it was given up with that answer.
+    fn may_come_late(&self, home: &Keylatch, freed: Freed) -> bool {
+        match self {
+            Self::Ask(ask) => home.lock_master().may_come_late(ask.value) || freed == Freed::NotHeld,
+            Self::Hold(tenure) => home.lock_master().may_come_late(tenure.value),
+        }
+    }
+
     /// Tells the master that we neither want it nor hold it.
     async fn give_up(&self, home: &Keylatch, key: &Key, sharing: Sharing) -> Result<Freed> {
         let master = home.lock_master();
@@ -208,7 +216,12 @@ impl Active {
             Some(turn) => turn.give_up(&self.home, &self.key, self.sharing).await?,
             None => Freed::NotHeld,
         };
-        self.turn = None;
+        if let Some(turn) = self.turn.take()
+            && turn.may_come_late(&self.home, freed)
+        {
+            let again = give_up_again(self.home.clone(), self.key.clone(), self.sharing, turn);
+            self.runtime.spawn(again);
+        }
         self.home.gates().leave(&self.key, self.epoch);
         Ok(freed)
     }
@@ -268,16 +281,21 @@ async fn reap(place: Place, sharing: Sharing, turn: Turn, ttl: Duration, _regist
         pause = (pause * 2).min(LONGEST_PAUSE);
     };
     drop(place);
-    if let (Turn::Ask(_), Freed::NotHeld) = (&turn, freed) {
-        for later in OVERTAKEN {
-            clock::sleep(later).await;
-            // As good as the first: what cannot be told now ends by itself.
-            drop(turn.give_up(&home, &key, sharing).await);
-        }
+    if turn.may_come_late(&home, freed) {
+        give_up_again(home, key, sharing, turn).await;
+    }
+}
+
+/// Gives up again what a late request may have taken.
+async fn give_up_again(home: Keylatch, key: Key, sharing: Sharing, turn: Turn) {
+    for later in OVERTAKEN {
+        clock::sleep(later).await;
+        // As good as the first: what cannot be told now ends by itself.
+        drop(turn.give_up(&home, &key, sharing).await);
     }
 }
 
 /// When what was asked for and given up is given up again: the request may have been sent over another connection of the pool
-/// than what takes it back, and come later.
+/// than what takes it back, or over one that was lost since, and come later.
 const OVERTAKEN: [Duration; 3] =
     [Duration::from_millis(20), Duration::from_millis(200), Duration::from_secs(2)];
