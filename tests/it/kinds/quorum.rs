@@ -209,9 +209,9 @@ async fn six_clients_read_together_and_write_alone() {
             let mut longest = Duration::ZERO;
             for round in 0..ROUNDS {
                 let asked = Instant::now();
-                let writes = (index + round) % 6 == 0;
+                let is_alone = (index + round) % 6 == 0;
                 loop {
-                    let done = if writes {
+                    let done = if is_alone {
                         cache.lock("report").ttl(TTL).wait(LONG).run(write).await
                     } else {
                         cache.lock_shared("report").ttl(TTL).wait(LONG).run(read).await
