@@ -194,6 +194,21 @@ pub(crate) fn lock_lost(key: &Key) {
     tracing::error!(%key, "lock lost");
 }
 
+/// The master would have ended it in `left`, and its holder relied on it for longer.
+pub(crate) fn lock_cut_short(key: &Key, left: Duration, relied_on: Duration) {
+    tracing::error!(
+        %key,
+        ?left,
+        ?relied_on,
+        "lock lost: the server would have ended it sooner than was asked for; was its clock set?"
+    );
+}
+
+/// Locks are kept where they may be evicted.
+pub(crate) fn locks_may_be_evicted(warning: &str) {
+    tracing::warn!("{warning}");
+}
+
 pub(crate) fn unlock_failed(key: &Key, error: &Error) {
     tracing::warn!(%key, %error, "unlock failed; the lock expires by itself");
 }

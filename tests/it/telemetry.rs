@@ -128,3 +128,34 @@ async fn a_breaker_tells_when_it_opens_and_closes() {
         assert!(std::time::Instant::now() < deadline, "{}", collected.all());
     }
 }
+
+#[tokio::test]
+async fn a_server_that_may_evict_locks_is_told_of_once_behind_the_first_lock() {
+    let collected = Collected::default();
+    let _collecting = tracing::subscriber::set_default(collected.clone());
+    let told = || collected.all().matches("may evict locks").count();
+    let server = RedisServer::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
+    let safe = RedisServer::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", "noeviction"]);
+    let lock = async |cache: &Keylatch| {
+        cache.lock(Key::of("lock")).run(async |_lease| ()).await.unwrap();
+    };
+    let unlimited = RedisServer::start();
+    for harmless in [&safe, &unlimited] {
+        let cache = keylatch(harmless);
+        lock(&cache).await;
+        // What is asked behind the lock has been answered when another such question has.
+        cache.health().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(told(), 0, "{}", collected.all());
+    let cache = keylatch(&server);
+    traced(&cache, 1).await;
+    assert_eq!(told(), 0, "a cache is meant to be evicted");
+    lock(&cache).await;
+    crate::support::until("nobody is told", || told() == 1).await;
+    lock(&cache).await;
+    cache.health().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(told(), 1);
+    assert!(collected.at(Level::WARN, "may evict locks"), "{}", collected.all());
+}

@@ -105,7 +105,7 @@ impl Connection {
             all if all == servers.len() => Status::Up,
             _ => Status::Degraded,
         };
-        let mut warnings: Vec<String> = servers.iter().filter_map(warning).collect();
+        let mut warnings: Vec<String> = servers.iter().filter_map(ServerHealth::endangers_locks).collect();
         if let Some(Err(error)) = looked_up {
             warnings.push(error.to_string());
         }
@@ -121,18 +121,20 @@ impl Connection {
     }
 }
 
-/// Locks and stamps are ordinary keys: a server that evicts keys that do not expire, or any key, can evict them. An evicted
-/// stamp is a miss; an evicted lock is free.
-fn warning(server: &ServerHealth) -> Option<String> {
-    let policy = server.eviction_policy.as_deref()?;
-    let endangers = server.max_memory.is_some_and(|limit| limit > 0) && policy != "noeviction";
-    endangers.then(|| {
-        format!(
-            "{}: maxmemory-policy {policy} may evict locks, which are then free while they are held; use noeviction, or \
-             another server for locks",
-            server.address
-        )
-    })
+impl ServerHealth {
+    /// Locks and stamps are ordinary keys: a server that evicts keys that do not expire, or any key, can evict them. An evicted
+    /// stamp is a miss; an evicted lock is free.
+    pub(crate) fn endangers_locks(&self) -> Option<String> {
+        let policy = self.eviction_policy.as_deref()?;
+        let endangers = self.max_memory.is_some_and(|limit| limit > 0) && policy != "noeviction";
+        endangers.then(|| {
+            format!(
+                "{}: maxmemory-policy {policy} may evict locks, which are then free while they are held; use noeviction, \
+                 or another server for locks",
+                self.address
+            )
+        })
+    }
 }
 
 async fn ask(endpoint: &Endpoint) -> (ServerHealth, Option<u64>) {

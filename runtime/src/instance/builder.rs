@@ -9,7 +9,7 @@ use super::settings::names::{self, Origins, Setting, Writer};
 use super::settings::{AfterFailover, Provider, Resolved, Settings, Store};
 use super::{Keylatch, Rules};
 use crate::connection::{Connection, Secret};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::invalidation::Kept;
 use crate::key::Namespace;
 use crate::store::{AnyStore, MemoryStore, RedisStore, ShelteredStore};
@@ -34,7 +34,6 @@ use crate::telemetry;
 pub struct Builder {
     settings: Settings,
     rules: Rules,
-    lock_thread: bool,
 }
 
 impl Default for Builder {
@@ -65,7 +64,7 @@ impl Builder {
     /// # Ok::<(), keylatch::Error>(())
     /// ```
     pub fn from_settings(settings: Settings) -> Self {
-        Self { settings, rules: Rules::default(), lock_thread: false }
+        Self { settings, rules: Rules::default() }
     }
 
     /// The server: `redis://[user][:password]@host[:port][/db]`, `rediss://..` for TLS, or `unix:///path`. `Debug` and
@@ -261,9 +260,8 @@ impl Builder {
     /// threads of their runtime keep their locks. Default: by a task of the runtime that took the lock. On the embedded store
     /// there is nothing to be asked, and this changes nothing. Locks over [several masters](Self::lock_urls) are extended by
     /// the runtime that took them: [`build`](Self::build) refuses the two together.
-    pub fn lock_thread(mut self) -> Self {
-        self.lock_thread = true;
-        self
+    pub fn lock_thread(self) -> Self {
+        self.set(&names::LOCK_THREAD, |settings| settings.lock_thread = true)
     }
 
     /// Breaks the rule that keeps stale loads out, so that a test can show it would notice.
@@ -322,24 +320,7 @@ impl Builder {
     /// do, never with the value. The setting is called by its method here, or by its variable or field if it came from
     /// [settings](Self::from_settings). Also when settings contradict each other, and when a file cannot be read.
     pub fn build(self) -> Result<Keylatch> {
-        let resolved = self.resolve()?;
-        if self.lock_thread && !resolved.lock_masters.is_empty() {
-            // What several masters have said of a lock is with the runtime that asked them.
-            return Err(Error::new(ErrorKind::Configuration, "configure")
-                .with("lock_thread", "locks over several masters are not extended by a thread")
-                .remedy("remove `lock_thread`, or `lock_urls` (`REDIS_LOCK_URLS`)"));
-        }
-        let remote = match &resolved.store {
-            Store::Remote(config) if self.lock_thread => Some(config.clone()),
-            Store::Remote(_) | Store::Embedded { .. } => None,
-        };
-        let keylatch = assemble(resolved)?;
-        if let Some(mut config) = remote {
-            // One connection, dialled when the first lock is extended.
-            config.limits.pool_size = 1;
-            keylatch.extend_locks_by_a_thread(Connection::new(*config)?)?;
-        }
-        Ok(keylatch)
+        assemble(self.resolve()?)
     }
 
     pub(super) fn resolve(&self) -> Result<Resolved> {
@@ -360,9 +341,14 @@ fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Vec<String> {
 pub(super) fn assemble(resolved: Resolved) -> Result<Keylatch> {
     let lock_masters = resolved.lock_masters.into_iter().map(Connection::new).collect::<Result<_>>()?;
     let kept = Kept::new(resolved.tuning.failover_replay);
+    let mut for_locks = None;
     let store = match resolved.store {
         Store::Embedded { limit } => AnyStore::Memory(MemoryStore::new(limit)),
         Store::Remote(config) => {
+            let mut of_thread = config.clone();
+            // One connection, dialled when the first lock is extended.
+            of_thread.limits.pool_size = 1;
+            for_locks = resolved.lock_thread.then_some(of_thread);
             let connection = Connection::new(*config)?;
             if resolved.namespace.is_none() {
                 telemetry::namespace_by_default(Namespace::by_default().as_str());
@@ -372,5 +358,9 @@ pub(super) fn assemble(resolved: Resolved) -> Result<Keylatch> {
         }
     };
     let namespace = resolved.namespace.unwrap_or_else(Namespace::by_default);
-    Ok(Keylatch::assemble(namespace, store, lock_masters, kept, resolved.tuning))
+    let keylatch = Keylatch::assemble(namespace, store, lock_masters, kept, resolved.tuning);
+    if let Some(config) = for_locks {
+        keylatch.extend_locks_by_a_thread(Connection::new(*config)?)?;
+    }
+    Ok(keylatch)
 }

@@ -58,6 +58,7 @@ fn behaviour<L: Fn(&'static str) -> Option<OsString>>(env: &mut Env<L>, settings
     env.one(&names::FAILOVER_REPLAY, &mut settings.failover_replay, text::duration);
     env.one(&names::CACHE_TIMEOUT, &mut settings.cache_timeout, text::duration);
     env.one(&names::LEASE, &mut settings.lease, text::duration);
+    env.one(&names::LOCK_THREAD, &mut settings.lock_thread, text::boolean);
     env.one(&names::BREAKER_FAILURE_RATE, &mut settings.breaker_failure_rate, text::rate);
     env.one(&names::BREAKER_MINIMUM_CALLS, &mut settings.breaker_minimum_calls, text::number);
     env.one(&names::BREAKER_WINDOW, &mut settings.breaker_window, text::duration);

@@ -5,8 +5,8 @@ use crate::connection::Connection;
 use crate::error::Result;
 use crate::key::{Key, Namespace};
 use crate::lock::{
-    AnyMaster, CountdownLatch, EmbeddedMaster, Gates, LockBuilder, Proposals, QuorumLocks, QuorumRules,
-    RedisMaster, RenewalThread, Renewals,
+    AnyMaster, CountdownLatch, EmbeddedMaster, EvictionCheck, Gates, LockBuilder, Proposals, QuorumLocks,
+    QuorumRules, RedisMaster, RenewalThread, Renewals,
 };
 use crate::store::AnyStore;
 
@@ -73,6 +73,11 @@ impl Keylatch {
         let master = RedisMaster::new(connection, self.0.namespace.clone());
         self.renewals().move_to(RenewalThread::start(AnyMaster::Redis(Box::new(master)))?);
         Ok(())
+    }
+
+    /// Whether the servers of locks may evict them.
+    pub(crate) fn eviction(&self) -> &EvictionCheck {
+        &self.0.eviction
     }
 
     /// Who asks for which lock in this process.

@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::{Invalidation, Kept, Report, Sweep, Target, carry_out, ensure_keeper, keep};
 use crate::key::{Key, KeySpace, Namespace, Pattern, entry_of};
 use crate::local::{Local, Ticks};
-use crate::lock::{AnyMaster, Gates, Proposals, Renewals};
+use crate::lock::{AnyMaster, EvictionCheck, Gates, Proposals, Renewals};
 use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
@@ -79,6 +79,7 @@ struct Inner {
     kept: Kept,
     renewals: Renewals,
     gates: Gates,
+    eviction: EvictionCheck,
     /// Whether a shutdown has begun.
     closed: AtomicBool,
     tuning: Tuning,
@@ -210,6 +211,7 @@ impl Keylatch {
             kept,
             renewals: Renewals::default(),
             gates: Gates::default(),
+            eviction: EvictionCheck::default(),
             closed: AtomicBool::new(false),
             tuning,
         }))

@@ -1,7 +1,12 @@
 //! What is had once a lock was granted, whatever kind it is: one key, several, or the caller's own.
 
+use std::future::{Future, ready};
+use std::pin::Pin;
+
+use futures_util::future::Either;
+
 use super::lease::Lease;
-use super::mutex::{self, Claim};
+use super::mutex::{self, AtOnce, Claim};
 use super::options::LockBuilder;
 use super::scope::Within;
 use super::several::{self, Several};
@@ -15,24 +20,40 @@ pub(super) enum Holding {
     Within(Within),
 }
 
+/// On the heap: in place they would be part of every caller's future, also of those who need not wait.
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 impl Holding {
     /// Takes what `options` ask for, or says why not. A dropped wait leaves nothing behind.
-    pub(super) async fn acquire(mut options: LockBuilder) -> Result<Self, LockError> {
-        if let Some(lease) = options.within.take() {
-            return Within::new(options, lease).map(Self::Within);
+    pub(super) async fn acquire(options: LockBuilder) -> Result<Self, LockError> {
+        let holding = Self::begin(options).await?;
+        if let Self::One(claim) = &holding {
+            claim.let_driver_look().await;
         }
-        if options.others.is_empty() {
-            return mutex::acquire(options).await.map(Self::One);
-        }
-        several::acquire(options).await.map(Self::Several)
+        Ok(holding)
     }
 
-    pub(super) fn options(&self) -> &LockBuilder {
-        match self {
-            Self::One(claim) => &claim.options,
-            Self::Several(several) => &several.options,
-            Self::Within(within) => &within.options,
+    /// What needs no waiting is done at once.
+    fn begin(mut options: LockBuilder) -> impl Future<Output = Result<Self, LockError>> + Send {
+        if let Some(lease) = options.within.take() {
+            return Either::Left(ready(Within::new(&options, lease).map(Self::Within)));
         }
+        let look = if options.others.is_empty() { mutex::at_once(options) } else { AtOnce::NotYet(options) };
+        match look {
+            AtOnce::Had(claim) => Either::Left(ready(Ok(Self::One(claim)))),
+            AtOnce::NotYet(options) => Either::Right(Box::pin(Self::in_turn(options)) as Boxed<_>),
+        }
+    }
+
+    async fn in_turn(options: LockBuilder) -> Result<Self, LockError> {
+        let home = options.home.clone();
+        let holding = if options.others.is_empty() {
+            Self::One(mutex::acquire(options).await?)
+        } else {
+            Self::Several(several::acquire(options).await?)
+        };
+        home.eviction().look(&home);
+        Ok(holding)
     }
 
     pub(super) fn lease(&self) -> &Lease {
@@ -51,15 +72,18 @@ impl Holding {
     ///
     /// # Cancel safety
     /// Dropped, it goes on in the background.
-    pub(super) async fn release(self) -> Result<(), ReleaseError> {
+    pub(super) fn release(self) -> impl Future<Output = Result<(), ReleaseError>> + Send {
         match self {
-            Self::One(claim) => claim.release().await,
-            Self::Several(several) => several.release().await,
+            Self::One(claim) => match claim.free_at_once() {
+                Ok(freed) => Either::Left(ready(freed)),
+                Err(claim) => Either::Right(Box::pin(claim.release()) as Boxed<_>),
+            },
+            Self::Several(several) => Either::Right(Box::pin(several.release()) as Boxed<_>),
             Self::Within(within) if within.lease.is_lost() => {
-                Err(ReleaseError::NotHeld { key: within.options.key })
+                Either::Left(ready(Err(ReleaseError::NotHeld { key: within.key })))
             }
             // It is the caller's.
-            Self::Within(_) => Ok(()),
+            Self::Within(_) => Either::Left(ready(Ok(()))),
         }
     }
 }

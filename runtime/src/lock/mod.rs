@@ -4,6 +4,9 @@
 //! it meanwhile.
 
 mod error;
+mod eviction;
+#[cfg(test)]
+mod explored;
 mod holders;
 mod holding;
 mod inbox;
@@ -17,6 +20,7 @@ mod renewal;
 mod scope;
 mod several;
 mod sharing;
+mod sync;
 mod token;
 mod value;
 
@@ -31,6 +35,7 @@ pub(crate) use quorum::{QuorumLocks, QuorumRules};
 pub use scope::Passed;
 pub use token::FencingToken;
 
+pub(crate) use eviction::EvictionCheck;
 #[cfg(feature = "test-util")]
 pub use inbox::drop_every_nth_push;
 pub(crate) use inbox::{channel as inbox_channel, deliver, disturbed};

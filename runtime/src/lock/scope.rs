@@ -4,7 +4,7 @@
 use super::lease::Lease;
 use super::options::LockBuilder;
 use super::{LockError, LockGuard, Sharing};
-use crate::key::is_permit_of;
+use crate::key::{Key, is_permit_of};
 
 /// What can be passed down as a lock that the caller has: a [`Lease`], a [`LockGuard`], and each of them in an `Option`, where
 /// `None` says that the caller has none. See [`LockBuilder::within`].
@@ -46,17 +46,19 @@ impl<T: Passed + ?Sized> Passed for &T {
 /// The caller's lock, known to be the one that is needed.
 #[derive(Debug)]
 pub(super) struct Within {
-    pub(super) options: LockBuilder,
+    /// What was asked for.
+    pub(super) key: Key,
     pub(super) lease: Lease,
 }
 
 impl Within {
     /// # Errors
     /// [`LockError::NotCovered`]: what was passed down is not the lock that `options` ask for, or not any more.
-    pub(super) fn new(options: LockBuilder, lease: Lease) -> Result<Self, LockError> {
-        match fault(&options, &lease) {
-            None => Ok(Self { options, lease }),
-            Some(fault) => Err(LockError::NotCovered { key: options.key, fault }),
+    pub(super) fn new(options: &LockBuilder, lease: Lease) -> Result<Self, LockError> {
+        let key = options.key.clone();
+        match fault(options, &lease) {
+            None => Ok(Self { key, lease }),
+            Some(fault) => Err(LockError::NotCovered { key, fault }),
         }
     }
 }

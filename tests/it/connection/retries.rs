@@ -96,6 +96,8 @@ async fn reading_whose_connection_is_cut_is_repeated() {
     let (server, proxy, redis) = behind_a_proxy().await;
     redis.clone().set::<_, _, ()>("key", 7).await.unwrap();
     for _ in 0..ROUNDS {
+        // A connection that is still being made would be swallowed as well, and the command would wait for it.
+        assert_eq!(redis.clone().get::<_, u64>("key").await.unwrap(), 7);
         let before = server.calls("get");
         proxy.set(Mode::SwallowAnswers);
         let mut caller = redis.clone();
@@ -106,7 +108,7 @@ async fn reading_whose_connection_is_cut_is_repeated() {
         assert_eq!(told.await.unwrap().unwrap(), 7);
     }
     // An answer on its way may still have come, but hardly each time.
-    assert!(server.calls("get") > ROUNDS, "none was repeated");
+    assert!(server.calls("get") > 2 * ROUNDS, "none was repeated");
 }
 
 /// Our own scripts go by their hashes, and by their source only where the server does not know them.

@@ -179,6 +179,62 @@ async fn a_permit_with_a_token_is_refused_and_several_keys_have_one_each() {
     }
 }
 
+/// Any two majorities meet: who reads and who writes exclude each other also where they have different masters, and six who
+/// come again and again all have their turns.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn six_clients_read_together_and_write_alone() {
+    const ROUNDS: usize = 12;
+    let masters = masters();
+    let warm = Client::of(&masters).await;
+    warm.cache.lock("warm").acquire().await.unwrap().release().await.unwrap();
+    let (readers, writers) = (Arc::new(Room::default()), Arc::new(Room::default()));
+    let began = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for index in 0..6_usize {
+        let client = Client::of(&masters).await;
+        let (readers, writers) = (Arc::clone(&readers), Arc::clone(&writers));
+        tasks.spawn(async move {
+            // With its proxies, which the task would otherwise leave behind, and nobody would answer.
+            let Client { cache, proxies: _proxies } = client;
+            let stay = || tokio::time::sleep(Duration::from_millis(3));
+            let write = async |_lease| {
+                assert_eq!(readers.inside(), 0, "a reader beside a writer");
+                writers.visit(stay()).await;
+                assert_eq!(readers.inside(), 0, "a reader beside a writer");
+            };
+            let read = async |_lease| {
+                readers.visit(stay()).await;
+                assert_eq!(writers.inside(), 0, "a writer beside a reader");
+            };
+            let mut longest = Duration::ZERO;
+            for round in 0..ROUNDS {
+                let asked = Instant::now();
+                let is_alone = (index + round) % 6 == 0;
+                loop {
+                    let done = if is_alone {
+                        cache.lock("report").ttl(TTL).wait(LONG).run(write).await
+                    } else {
+                        cache.lock_shared("report").ttl(TTL).wait(LONG).run(read).await
+                    };
+                    let Err(error) = done else { break };
+                    // A busy machine may answer too late for a quorum: then it is asked again.
+                    assert!(matches!(error, LockError::NoQuorum { .. }), "{error}");
+                }
+                longest = longest.max(asked.elapsed());
+            }
+            longest
+        });
+    }
+    let mut longest = Duration::ZERO;
+    while let Some(ended) = tasks.join_next().await {
+        longest = longest.max(ended.unwrap());
+    }
+    eprintln!("all had their turns after {:?}; the longest took {longest:?}", began.elapsed());
+    assert_eq!((writers.most(), writers.entered(), readers.entered()), (1, 12, 60));
+    assert!(readers.most() > 1, "readers were never together");
+    assert!(longest < Duration::from_secs(10), "somebody nearly starved: {longest:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_gets_in_among_readers_and_tokens_grow() {
     let masters = masters();

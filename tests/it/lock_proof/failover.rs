@@ -1,10 +1,12 @@
 //! R11: a replica is promoted that has not seen the lock. Two hold it then, for a lock on one master is only as good as its
-//! replication; the token keeps the older holder from writing.
+//! replication. Whoever waits for the replica (`WAIT`) before relying on the lock finds that out, as long as the one that
+//! follows is the one that is promoted. The token keeps the older holder from writing in any case.
 
 use std::time::Duration;
 
 use keylatch::fencing::FencedKey;
-use keylatch::{Key, Keylatch};
+use keylatch::redis;
+use keylatch::{Key, Keylatch, LockGuard};
 
 use crate::support::proxy::Mode;
 use crate::support::replicated::Replicated;
@@ -12,13 +14,42 @@ use crate::support::{RedisServer, keylatch, until};
 
 const ROUNDS: u32 = 8;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_failover_no_stale_write_is_accepted() {
+/// How many replicas have everything that was written up to now: a write of one's own, on the connection that then waits.
+async fn replicas_in_step(primary: &RedisServer) -> u32 {
+    // A connection of its own: `WAIT` would hold up whoever else uses it.
+    let client = redis::Client::open(primary.url()).expect("a good URL");
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+    let connected = client.get_multiplexed_async_connection_with_config(&patient).await;
+    let mut connection = connected.expect("the primary answers");
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("SET").arg("test#waited").arg(1).ignore();
+    pipeline.cmd("WAIT").arg(1).arg(500);
+    let (replicas,): (u32,) = pipeline.query_async(&mut connection).await.expect("the primary answers");
+    replicas
+}
+
+/// What became of the locks of all rounds.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Outcome {
+    /// Had by the first, who relied on it.
+    relied_on: u32,
+    /// Of those, had by a second one as well.
+    twice: u32,
+    stale_writes: u32,
+}
+
+/// The primary fails right after a lock was had there; in every other round, before its replica has heard of it.
+async fn failovers(waits: bool) -> Outcome {
     let resource = RedisServer::start();
-    let (mut overlaps, mut accepted) = (0, 0);
+    let mut outcome = Outcome::default();
     for round in 0..ROUNDS {
         let servers = Replicated::start(1).await;
         let (primary, replica) = (&servers.primary, &servers.replicas[0]);
+        // Only then does it answer for what it has.
+        until("the replica is not online", || {
+            primary.info("slave0").is_some_and(|replica| replica.contains("state=online"))
+        })
+        .await;
         let (old, new) = (keylatch(primary), keylatch(replica));
         let lags = round % 2 == 0;
         if lags {
@@ -29,28 +60,49 @@ async fn after_a_failover_no_stale_write_is_accepted() {
             lock.wait(Duration::ZERO).fence()
         };
         let first = lock(&old).acquire().await.unwrap();
-        if !lags {
+        if waits {
+            assert_eq!(replicas_in_step(primary).await, u32::from(!lags));
+            if lags {
+                first.release().await.unwrap();
+                continue;
+            }
+        } else if !lags {
             until("the lock does not arrive", || replica.key_count() == primary.key_count()).await;
         }
+        outcome.relied_on += 1;
         replica.query(&["REPLICAOF", "NO", "ONE"]).unwrap();
         let second = lock(&new).acquire().await;
         first.lease().check().expect("nobody told the first holder");
-        overlaps += u32::from(second.is_ok());
-        assert_eq!(
-            second.is_ok(),
-            lags,
-            "round {round}: only a lock that was not replicated is granted twice"
-        );
+        assert_eq!(second.is_ok(), lags, "only a lock that was not replicated is granted twice");
         let Ok(second) = second else { continue };
-        let mut connection = keylatch(&resource).connection().expect("it is on Redis");
-        let value = FencedKey::new(format!("value-{round}"));
-        let (older, newer) = (first.lease().token().unwrap(), second.lease().token().unwrap());
-        let _: Option<u64> = value.read(&mut connection, newer).await.unwrap();
-        accepted += u32::from(value.write(&mut connection, older, 1).await.is_ok());
-        value.write(&mut connection, newer, 2).await.unwrap();
-        accepted += u32::from(value.write(&mut connection, older, 3).await.is_ok());
-        assert_eq!(value.read::<u64>(&mut connection, newer).await.unwrap(), Some(2));
+        outcome.twice += 1;
+        outcome.stale_writes += stale_writes(&keylatch(&resource), round, &first, &second).await;
     }
-    eprintln!("{overlaps} of {ROUNDS} locks were held twice, {accepted} stale writes were accepted");
-    assert_eq!((overlaps, accepted), (ROUNDS / 2, 0));
+    eprintln!("waiting for the replica: {waits}; {outcome:?} of {ROUNDS}");
+    outcome
+}
+
+/// Of two that the older holder tries.
+async fn stale_writes(resource: &Keylatch, round: u32, first: &LockGuard, second: &LockGuard) -> u32 {
+    let mut connection = resource.connection().expect("it is on Redis");
+    let value = FencedKey::new(format!("value-{round}"));
+    let (older, newer) = (first.lease().token().unwrap(), second.lease().token().unwrap());
+    let _: Option<u64> = value.read(&mut connection, newer).await.unwrap();
+    let early = value.write(&mut connection, older, 1).await.is_ok();
+    value.write(&mut connection, newer, 2).await.unwrap();
+    let late = value.write(&mut connection, older, 3).await.is_ok();
+    assert_eq!(value.read::<u64>(&mut connection, newer).await.unwrap(), Some(2));
+    u32::from(early) + u32::from(late)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_failover_no_stale_write_is_accepted() {
+    let outcome = failovers(false).await;
+    assert_eq!(outcome, Outcome { relied_on: ROUNDS, twice: ROUNDS / 2, stale_writes: 0 });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_the_replica_relies_on_no_lock_that_it_lacks() {
+    let outcome = failovers(true).await;
+    assert_eq!(outcome, Outcome { relied_on: ROUNDS / 2, twice: 0, stale_writes: 0 });
 }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keylatch::ReleaseError;
+use keylatch::{Keylatch, ReleaseError};
 
 use super::recorder::{Recorder, Tally};
-use crate::support::{RedisServer, builder, keylatch, length};
+use crate::support::{Proxy, RedisServer, builder, keylatch, length, until};
 
 const WAIT: Duration = Duration::from_secs(2);
 /// A waiter is told that it has waited in vain, at the latest: its time, the command's time-out, and a busy machine.
@@ -91,4 +91,28 @@ async fn an_evicted_lock_is_lost() {
     let told = evicted.elapsed();
     eprintln!("evicted after {filler} entries, told after {told:?}");
     assert!(matches!(guard.release().await, Err(ReleaseError::NotHeld { .. })));
+}
+
+/// Hazard 5 on one master: the connection is lost while it carries what asks for a lock, which is asked for again and had, used
+/// and given back; then the first request is carried out after all. It is nobody's lock, and is not left to its `ttl`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_carried_out_after_the_release_is_given_back_as_well() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port()).await;
+    let cache = Keylatch::builder().redis_url(proxy.url()).namespace("test").build().unwrap();
+    let (ttl, exists) = (Duration::from_secs(30), || server.command("EXISTS test#lock:late"));
+    cache.lock("warm").run(async |_lease| ()).await.unwrap();
+    proxy.haunt(Some(Duration::from_millis(700)));
+    let asked = cache.lock("late").ttl(ttl).wait(Duration::ZERO);
+    let asked = tokio::spawn(asked.acquire());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    proxy.haunt(None);
+    proxy.cut();
+    let guard = asked.await.unwrap().expect("it is asked for again");
+    guard.release().await.unwrap();
+    assert_eq!(exists().as_deref(), Some(":0"));
+    until("nothing came late", || exists().as_deref() == Some(":1")).await;
+    let came = Instant::now();
+    until("it is left to its end", || exists().as_deref() == Some(":0")).await;
+    assert!(came.elapsed() < Duration::from_secs(4), "{:?}", came.elapsed());
 }

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use keylatch::{Key, Keylatch, LockError};
 
 use super::lock;
-use crate::support::{RedisServer, keylatch};
+use crate::support::{RedisServer, keylatch, until};
 
 const TTL: Duration = Duration::from_millis(600);
 
@@ -182,5 +182,23 @@ async fn a_thread_of_its_own_keeps_the_locks_of_a_blocked_runtime() {
         let (one, two, three) = tokio::join!(block(), block(), block());
         let kept = [one, two, three].into_iter().filter(|kept| *kept).count();
         assert_eq!(kept == 3, has_thread, "{kept} were kept");
+    }
+}
+
+/// Hazard 10 on one master: an extension tells how long the server would have kept the lock. Less than its holder relied on is
+/// a loss, though nobody else has had it: the next time somebody might.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_life_that_was_cut_short_on_the_server_is_a_loss() {
+    let server = RedisServer::start();
+    let cache = keylatch(&server);
+    let (ttl, key) = (Duration::from_secs(3), "test#lock:shared");
+    for (life, is_lost) in [("2400", true), ("60000", false)] {
+        let guard = lock(&cache, ttl).acquire().await.unwrap();
+        assert_eq!(server.command(&format!("PEXPIRE {key} {life}")).as_deref(), Some(":1"), "{key}");
+        let told = tokio::time::timeout(ttl / 2, guard.lease().lost()).await;
+        assert_eq!(told.is_ok(), is_lost, "of {life} ms");
+        assert_eq!(guard.lease().check().is_err(), is_lost, "of {life} ms");
+        drop(guard);
+        until("it is given back", || server.command(&format!("EXISTS {key}")).as_deref() == Some(":0")).await;
     }
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{History, Masters, lock, over};
 use crate::support::proxy::Mode;
-use crate::support::{Proxy, RedisServer, until};
+use crate::support::{Proxy, RedisServer, keylatch, until};
 
 const TTL: Duration = Duration::from_secs(2);
 
@@ -226,4 +226,19 @@ async fn a_clock_that_was_set_is_found_out_within_one_extension() {
     let Err(LockError::NoQuorum { votes, .. }) = refused else { panic!("{refused:?}") };
     assert!(matches!(votes[1].vote, Err(keylatch::NoVote::Distrusted)), "{votes:?}");
     guard.lease().check().expect("it is held");
+}
+
+/// On one master, too, an extension tells that the clock was set: the lock is then lost before the server can end it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_masters_clock_set_forward_is_found_out_within_one_extension() {
+    let Some(clocks) = Clocks::start(1) else { return };
+    let cache = keylatch(&clocks.masters.servers[0]);
+    let ttl = 2 * TTL;
+    let guard = cache.lock("clock").ttl(ttl).acquire().await.unwrap();
+    tokio::time::sleep(ttl / 2).await;
+    guard.lease().check().expect("its clock goes right");
+    clocks.set(0, 1);
+    let set = Instant::now();
+    tokio::time::timeout(ttl / 2, guard.lease().lost()).await.expect("it is not found out");
+    assert!(set.elapsed() < ttl / 3 + Duration::from_millis(500), "{:?}", set.elapsed());
 }

@@ -1,6 +1,6 @@
 //! The locks of an instance are on its lock masters, by every way to a lock.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keylatch::{Keylatch, LockError, with_lock};
 
@@ -112,4 +112,25 @@ async fn an_acquisition_that_is_dropped_leaves_nothing() {
         drop(tokio::time::timeout(Duration::from_micros(micros), asked).await);
     }
     until("something is left", || masters.holding("dropped") == 0).await;
+}
+
+/// Masters prolong a lock by what it was asked for. Whoever has it from hand to hand and wants it for longer asks anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handed_on_for_longer_it_is_held_for_longer() {
+    let masters = Masters::start(3);
+    let (cache, others) = (masters.keylatch(), masters.keylatch());
+    let (short, long) = (Duration::from_millis(600), Duration::from_secs(20));
+    let first = lock(&cache, "mixed", short).acquire().await.unwrap();
+    let next = tokio::spawn(lock(&cache, "mixed", long).wait(TTL).acquire());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    first.release().await.unwrap();
+    let second = next.await.unwrap().unwrap();
+    let ends = Instant::now() + 4 * short;
+    while Instant::now() < ends {
+        let stolen = lock(&others, "mixed", short).wait(Duration::ZERO).acquire().await;
+        second.lease().check().expect("it is extended");
+        assert!(stolen.is_err(), "two have it");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    second.release().await.unwrap();
 }

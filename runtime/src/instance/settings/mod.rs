@@ -158,6 +158,9 @@ pub struct Settings {
     /// `KEYLATCH_LEASE`.
     #[serde(deserialize_with = "de::duration")]
     pub lease: Duration,
+    /// Whether locks are extended by a thread of their own; see [`Builder::lock_thread`](crate::Builder::lock_thread). Default
+    /// false. Not with [`lock_urls`](Self::lock_urls). `KEYLATCH_LOCK_THREAD`.
+    pub lock_thread: bool,
     /// The share of failed commands, above 0 and at most 1, from which on no more are sent for a while. Default 0.5.
     /// `KEYLATCH_BREAKER_FAILURE_RATE`.
     pub breaker_failure_rate: f64,
@@ -233,6 +236,7 @@ impl Default for Settings {
             failover_replay: Duration::from_secs(30),
             cache_timeout: Duration::from_millis(500),
             lease: Duration::from_secs(3),
+            lock_thread: false,
             breaker_failure_rate: 0.5,
             breaker_minimum_calls: 20,
             breaker_window: Duration::from_secs(10),

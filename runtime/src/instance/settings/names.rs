@@ -116,6 +116,7 @@ settings! {
     FAILOVER_REPLAY = Setting::new("KEYLATCH_FAILOVER_REPLAY", "failover_replay", "30s");
     CACHE_TIMEOUT = Setting::new("KEYLATCH_CACHE_TIMEOUT", "cache_timeout", "500ms");
     LEASE = Setting::new("KEYLATCH_LEASE", "lease", "3s");
+    LOCK_THREAD = Setting::new("KEYLATCH_LOCK_THREAD", "lock_thread", "true");
     BREAKER_FAILURE_RATE = Setting::new("KEYLATCH_BREAKER_FAILURE_RATE", "breaker_failure_rate", "0.5");
     BREAKER_MINIMUM_CALLS = Setting::new("KEYLATCH_BREAKER_MINIMUM_CALLS", "breaker_minimum_calls", "20");
     BREAKER_WINDOW = Setting::new("KEYLATCH_BREAKER_WINDOW", "breaker_window", "10s");

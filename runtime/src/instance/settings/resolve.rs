@@ -15,6 +15,8 @@ pub(crate) struct Resolved {
     pub(crate) store: Store,
     /// The masters that locks ask, instead of the store, for a majority; none if locks are kept in the store.
     pub(crate) lock_masters: Vec<ConnectionConfig>,
+    /// Locks of the store are extended by a thread of their own.
+    pub(crate) lock_thread: bool,
     /// `None` if none was set.
     pub(crate) namespace: Option<Namespace>,
     pub(crate) tuning: Tuning,
@@ -48,7 +50,8 @@ pub(in crate::instance) fn resolve(
         (Some(error), _) => Err(error),
         (None, store) => {
             let store = store.unwrap_or(Store::Embedded { limit: settings.memory_limit });
-            Ok(Resolved { store, lock_masters, namespace, tuning: timings::tuning(settings, rules) })
+            let (lock_thread, tuning) = (settings.lock_thread, timings::tuning(settings, rules));
+            Ok(Resolved { store, lock_masters, lock_thread, namespace, tuning })
         }
     }
 }
@@ -400,6 +403,12 @@ impl Resolver<'_> {
                 topology: Topology::Single(server.address),
                 limits,
                 after_failover: self.settings.after_failover,
+            });
+        }
+        if self.settings.lock_thread && !self.settings.lock_urls.is_empty() {
+            // What several masters have said of a lock is with the runtime that asked them.
+            self.faults.clash(&names::LOCK_THREAD, &names::LOCK_URLS, |urls| {
+                format!("locks over several masters are not extended by a thread; remove it, or `{urls}`")
             });
         }
         masters

@@ -79,6 +79,7 @@ impl fmt::Debug for Settings {
             .field("failover_replay", &self.failover_replay)
             .field("cache_timeout", &self.cache_timeout)
             .field("lease", &self.lease)
+            .field("lock_thread", &self.lock_thread)
             .field("breaker_failure_rate", &self.breaker_failure_rate)
             .field("breaker_minimum_calls", &self.breaker_minimum_calls)
             .field("breaker_window", &self.breaker_window)

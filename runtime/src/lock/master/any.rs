@@ -6,6 +6,7 @@ use super::{Acquire, Answer, EmbeddedMaster, Extend, Freed, LockMaster, Mint, Ow
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::lock::quorum::QuorumLocks;
+use crate::lock::value::LockValue;
 
 /// See the module.
 #[derive(Debug)]
@@ -23,6 +24,14 @@ impl AnyMaster {
     pub(crate) async fn is_listening(&self, lock: &Key) -> bool {
         match self {
             Self::Redis(master) => master.connection().is_listening(lock).await,
+            Self::Embedded(_) | Self::Quorum(_) | Self::Unusable(_) => false,
+        }
+    }
+
+    /// Whether a request for that value may be carried out after its release. Several masters see to that by themselves.
+    pub(crate) fn may_come_late(&self, value: LockValue) -> bool {
+        match self {
+            Self::Redis(master) => master.may_come_late(value),
             Self::Embedded(_) | Self::Quorum(_) | Self::Unusable(_) => false,
         }
     }

@@ -163,6 +163,9 @@ impl Locked {
 impl LockMaster for EmbeddedMaster {
     async fn acquire(&self, request: &Acquire<'_>) -> Result<Answer> {
         let now = clock::moment();
+        if let Some(value) = request.instead_of {
+            let _to_whoever_waits = self.free(Owned { value, ..request.lock }, now);
+        }
         Ok(match self.take(request.lock, request.ttl, now, None) {
             Taken::Granted => {
                 let token = |mint| self.token(request.lock.sharing, mint);

@@ -1,6 +1,7 @@
 //! A Redis server or cluster as a lock master: one script a request.
 
-use std::sync::OnceLock;
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,6 +16,7 @@ use crate::lock::inbox::PREFIX;
 use crate::lock::sharing::Sharing;
 use crate::lock::value::{LockValue, ValueBytes};
 use crate::script::{LockScripts, Lua};
+use crate::{clock, random};
 
 /// See the module.
 #[derive(Debug)]
@@ -22,10 +24,43 @@ pub(crate) struct RedisMaster {
     connection: Connection,
     namespace: Namespace,
     scripts: LockScripts,
+    unanswered: Unanswered,
+}
+
+/// Values that were asked for over connections which were lost before the answer came.
+#[derive(Debug, Default)]
+struct Unanswered(Mutex<HashSet<LockValue>>);
+
+impl Unanswered {
+    /// More than are lost at once: what is beyond ends by itself.
+    const MOST: usize = 4_096;
+
+    fn values(&self) -> MutexGuard<'_, HashSet<LockValue>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, value: LockValue) {
+        let mut values = self.values();
+        if values.len() < Self::MOST {
+            values.insert(value);
+        }
+    }
+
+    fn take(&self, value: LockValue) -> bool {
+        self.values().remove(&value)
+    }
+}
+
+/// Whether a request was sent, and its connection lost before the answer.
+fn is_unanswered(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<redis::RedisError>());
+    error.kind() == ErrorKind::Unavailable && cause.is_some_and(|cause| cause.code().is_none())
 }
 
 /// How long whoever was handed a lock has to answer before it is the next one's.
 pub(crate) const CLAIM: Duration = Duration::from_millis(500);
+/// Before a request is repeated, at most; twice that each time.
+const PAUSE: Duration = Duration::from_millis(10);
 /// How long a queue outlives the last request of those who wait in it.
 const QUEUE_LIFE: Duration = Duration::from_secs(60);
 /// How many tokens are taken for whoever is handed a lock: they cannot say how many, and a process may hand it on.
@@ -33,7 +68,7 @@ pub(crate) const TOKENS: u64 = 16;
 
 impl RedisMaster {
     pub(crate) fn new(connection: Connection, namespace: Namespace) -> Self {
-        Self { connection, namespace, scripts: LockScripts::new() }
+        Self { connection, namespace, scripts: LockScripts::new(), unanswered: Unanswered::default() }
     }
 
     /// Breaks the rule that a lock is freed only for its holder.
@@ -108,27 +143,33 @@ impl LockMaster for RedisMaster {
             Queue::Stay => b"stay",
         };
         let kind = Kind::of(&self.scripts, *lock);
-        let answer = kind
-            .acquire
-            .run(
-                &self.connection,
-                "lock",
-                // What it finds ours counts as granted, and whoever is queued is found there.
-                if *queue == Queue::Join { Repeat::Never } else { Repeat::Safe },
-                &kind.keys(&[lock.key, &queue_of(lock.key), &counter]),
-                &kind.args(&[
-                    &lock.value.bytes(),
-                    millis(*ttl).as_bytes(),
-                    proposal.as_bytes(),
-                    count.as_bytes(),
-                    queueing,
-                    PREFIX,
-                    millis(CLAIM).as_bytes(),
-                    millis(QUEUE_LIFE).as_bytes(),
-                    instead_of.as_ref().map_or(&[], |value| &value[..]),
-                ]),
-            )
-            .await;
+        let (queue_key, value, ttl_text) = (queue_of(lock.key), lock.value.bytes(), millis(*ttl));
+        let (claim, queue_life) = (millis(CLAIM), millis(QUEUE_LIFE));
+        let keys = kind.keys(&[lock.key, &queue_key, &counter]);
+        let args = kind.args(&[
+            &value,
+            ttl_text.as_bytes(),
+            proposal.as_bytes(),
+            count.as_bytes(),
+            queueing,
+            PREFIX,
+            claim.as_bytes(),
+            queue_life.as_bytes(),
+            instead_of.as_ref().map_or(&[], |value| &value[..]),
+        ]);
+        let ask = || kind.acquire.run(&self.connection, "lock", Repeat::Never, &keys, &args);
+        let mut answer = ask().await;
+        let repetitions = if *queue == Queue::Join { 0 } else { self.connection.limits().max_retries };
+        for repetition in 0..repetitions {
+            if !answer.as_ref().is_err_and(is_unanswered) {
+                break;
+            }
+            // Once more: what it finds ours counts as granted, and whoever is queued is found there. The request before may
+            // still be on its way, and come after all.
+            self.unanswered.note(lock.value);
+            clock::sleep((PAUSE * (1 << repetition.min(5))).mul_f64(random::fraction())).await;
+            answer = ask().await;
+        }
         match answer {
             Err(error) if mint.is_none() && is_on_its_way(&error, *lock) => {
                 self.acquire_apart(*lock, *ttl, instead_of).await
@@ -155,6 +196,11 @@ impl LockMaster for RedisMaster {
 }
 
 impl RedisMaster {
+    /// Whether a request for that value may still be on its way, from a connection that was lost. Forgets it.
+    pub(super) fn may_come_late(&self, value: LockValue) -> bool {
+        self.unanswered.take(value)
+    }
+
     async fn free(&self, lock: Owned<'_>, entry: &[u8]) -> Result<Freed> {
         let counter = self.counter(lock.key);
         let kind = Kind::of(&self.scripts, lock);

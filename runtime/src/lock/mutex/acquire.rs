@@ -10,6 +10,28 @@ use crate::lock::master::AnyMaster;
 use crate::lock::options::LockBuilder;
 use crate::telemetry;
 
+/// What came of a look at a lock.
+#[derive(Debug)]
+pub(in crate::lock) enum AtOnce<T> {
+    Had(T),
+    /// It is not free, or nobody can tell without waiting.
+    NotYet(LockBuilder),
+}
+
+/// Takes a lock of the embedded store if it is free.
+pub(in crate::lock) fn at_once(options: LockBuilder) -> AtOnce<Claim> {
+    let home = &options.home;
+    if !matches!(home.lock_master(), AnyMaster::Embedded(_)) || home.open("lock").is_err() {
+        return AtOnce::NotYet(options);
+    }
+    let now = clock::moment();
+    let had = embedded::at_once(options, now);
+    if let AtOnce::Had(claim) = &had {
+        telemetry::lock_acquired(claim.lease.key(), || clock::moment() - now);
+    }
+    had
+}
+
 /// Takes the lock, or says why not. A dropped wait leaves nothing behind.
 pub(in crate::lock) async fn acquire(options: LockBuilder) -> Result<Claim, LockError> {
     let unknown = |source| LockError::Unknown { key: options.key.clone(), source };
@@ -20,18 +42,25 @@ pub(in crate::lock) async fn acquire(options: LockBuilder) -> Result<Claim, Lock
         // Counted by each master, three could have two permits: each has two of three masters.
         AnyMaster::Quorum(_) if options.sharing.permits().is_some() => {
             let home = options.home.clone();
-            Box::pin(slots::acquire(options, home.lock_master(), &waiting)).await?
+            slots::acquire(options, home.lock_master(), &waiting).await?
         }
-        // On the heap: in place it would be part of every caller's future, also on the embedded store.
         AnyMaster::Redis(_) | AnyMaster::Quorum(_) => {
             let home = options.home.clone();
-            Box::pin(remote::acquire(options, home.lock_master(), &waiting)).await?
+            remote::acquire(options, home.lock_master(), &waiting).await?
         }
         AnyMaster::Unusable(reason) => return Err(unknown(reason.clone())),
     };
     telemetry::lock_acquired(claim.lease.key(), || clock::moment() - waiting.began);
     claim.let_driver_look().await;
     Ok(claim)
+}
+
+/// The way of a lock on a server, over whatever master there is.
+#[cfg(test)]
+pub(super) async fn at_the_gate(options: LockBuilder) -> Result<Claim, LockError> {
+    let waiting = Waiting { began: clock::moment(), wait: options.wait };
+    let home = options.home.clone();
+    remote::acquire(options, home.lock_master(), &waiting).await
 }
 
 /// Since when a caller waits, and for how long it will.

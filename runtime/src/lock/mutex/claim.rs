@@ -1,19 +1,21 @@
 //! What is held: from when the lock is had until it is known to be free.
 
 use super::turn::Active;
+use crate::Keylatch;
 use crate::clock::{self, Moment};
+use crate::error::Result;
 use crate::lock::FencingToken;
 use crate::lock::ReleaseError;
 use crate::lock::lease::Lease;
 use crate::lock::master::{AnyMaster, Freed, Owned};
 use crate::lock::options::LockBuilder;
-use crate::lock::renewal::{Kept, Registered};
+use crate::lock::renewal::{Extended, Kept, Registered};
 use crate::lock::value::LockValue;
 
 /// One acquisition. Dropping it gives the lock back: at once to whoever waits in this process, else in a task of its own.
 #[derive(Debug)]
 pub(in crate::lock) struct Claim {
-    pub(in crate::lock) options: LockBuilder,
+    pub(super) home: Keylatch,
     pub(in crate::lock) lease: Lease,
     hold: Hold,
     registered: Option<Registered>,
@@ -35,7 +37,8 @@ impl Claim {
         until: Moment,
         now: Moment,
     ) -> Self {
-        let lease = Lease::new(&options.home, options.key.clone(), options.sharing);
+        let LockBuilder { home, key, sharing, ttl, extend, max_hold, .. } = options;
+        let lease = Lease::new(&home, key, sharing);
         lease.begin(until);
         if let Some(token) = token {
             lease.fence(token);
@@ -45,16 +48,29 @@ impl Claim {
             Hold::Remote(active) => active.value(),
             Hold::Nothing => unreachable!("a claim begins with something to give back"),
         };
-        let kept = Kept { lease: lease.clone(), value, ttl: options.ttl };
-        let registered = Some(Registered::new(&options, kept, now));
-        Self { options, lease, hold, registered }
+        let kept = Kept { lease: lease.clone(), value, ttl };
+        let registered = Some(Registered::new(&home, Extended { again: extend, max_hold }, kept, now));
+        Self { home, lease, hold, registered }
     }
 
     /// Lets the driver look at the lock before its holder may block the thread.
-    pub(super) async fn let_driver_look(&self) {
+    pub(in crate::lock) async fn let_driver_look(&self) {
         if self.registered.as_ref().is_some_and(Registered::woke_driver) {
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Frees a lock of the embedded store.
+    ///
+    /// # Errors
+    /// Gives back what has to be asked for.
+    pub(in crate::lock) fn free_at_once(mut self) -> Result<Result<(), ReleaseError>, Box<Self>> {
+        if !matches!(self.hold, Hold::Embedded(_)) {
+            return Err(Box::new(self));
+        }
+        let (hold, _registered) = self.end();
+        let Hold::Embedded(value) = hold else { return Ok(Ok(())) };
+        Ok(self.freed(Ok(self.free_embedded(value))))
     }
 
     /// Frees the lock.
@@ -67,11 +83,15 @@ impl Claim {
     /// Dropped, it goes on in the background.
     pub(in crate::lock) async fn release(mut self) -> Result<(), ReleaseError> {
         let freed = match self.end() {
-            (Hold::Remote(active), registered) => Box::pin(active.release(registered)).await,
+            (Hold::Remote(active), registered) => active.release(registered).await,
             (Hold::Embedded(value), _registered) => Ok(self.free_embedded(value)),
             (Hold::Nothing, _) => Ok(Freed::Free),
         };
-        let key = || self.options.key.clone();
+        self.freed(freed)
+    }
+
+    fn freed(&self, freed: Result<Freed>) -> Result<(), ReleaseError> {
+        let key = || self.lease.key().clone();
         match freed {
             Ok(Freed::NotHeld) => Err(ReleaseError::NotHeld { key: key() }),
             Ok(Freed::Free | Freed::HandedOver) => Ok(()),
@@ -94,10 +114,10 @@ impl Claim {
     }
 
     fn free_embedded(&self, value: LockValue) -> Freed {
-        match self.options.home.lock_master() {
+        match self.home.lock_master() {
             AnyMaster::Embedded(master) => {
-                let sharing = self.options.sharing;
-                master.free(Owned { key: &self.options.key, value, sharing }, clock::moment())
+                let lock = Owned { key: self.lease.key(), value, sharing: self.lease.sharing() };
+                master.free(lock, clock::moment())
             }
             AnyMaster::Redis(_) | AnyMaster::Quorum(_) | AnyMaster::Unusable(_) => Freed::NotHeld,
         }

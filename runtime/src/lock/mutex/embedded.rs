@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::acquire::{Waiting, look_again};
+use super::acquire::{AtOnce, Waiting, look_again};
 use super::claim::{Claim, Hold};
 use crate::clock::{self, Moment};
 use crate::lock::LockError;
@@ -12,11 +12,12 @@ use crate::lock::master::{AnyMaster, EmbeddedMaster, Owned, Taken};
 use crate::lock::options::{LockBuilder, validity};
 use crate::lock::value::LockValue;
 
-pub(super) async fn acquire(options: LockBuilder, waiting: &Waiting) -> Result<Claim, LockError> {
+/// Takes the lock if it is free.
+pub(super) fn at_once(options: LockBuilder, now: Moment) -> AtOnce<Claim> {
     let value = LockValue::new();
-    match master(&options).take(owned(&options, value), options.ttl, waiting.began, None) {
-        Taken::Granted => Ok(granted(options, value, waiting.began)),
-        Taken::Held { .. } => Box::pin(wait(options, value, waiting)).await,
+    match master(&options).take(owned(&options, value), options.ttl, now, None) {
+        Taken::Granted => AtOnce::Had(granted(options, value, now)),
+        Taken::Held { .. } => AtOnce::NotYet(options),
     }
 }
 
@@ -31,7 +32,13 @@ fn owned(options: &LockBuilder, value: LockValue) -> Owned<'_> {
     Owned { key: &options.key, value, sharing: options.sharing }
 }
 
-async fn wait(options: LockBuilder, value: LockValue, waiting: &Waiting) -> Result<Claim, LockError> {
+/// Takes it in its turn.
+pub(super) async fn acquire(options: LockBuilder, waiting: &Waiting) -> Result<Claim, LockError> {
+    let options = match at_once(options, waiting.began) {
+        AtOnce::Had(claim) => return Ok(claim),
+        AtOnce::NotYet(options) => options,
+    };
+    let value = LockValue::new();
     let wake = Arc::new(Notify::new());
     let queued = Queued { options: &options, value };
     loop {

@@ -3,7 +3,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -12,6 +12,7 @@ use super::turn::Turn;
 use crate::clock::Moment;
 use crate::key::{Key, KeyBytes};
 use crate::lock::lease::Lease;
+use crate::lock::sync;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -60,7 +61,7 @@ impl Gate {
 
 impl Gates {
     fn gates(&self) -> MutexGuard<'_, HashMap<KeyBytes, Gate>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.0)
     }
 
     /// Comes for a lock. Without `wants` it does not wait.

@@ -7,6 +7,8 @@
 mod acquire;
 mod claim;
 mod embedded;
+#[cfg(test)]
+mod explored;
 mod gate;
 mod guard;
 mod remote;
@@ -14,7 +16,7 @@ mod run;
 mod slots;
 mod turn;
 
-pub(super) use acquire::acquire;
+pub(super) use acquire::{AtOnce, acquire, at_once};
 pub(super) use claim::Claim;
 pub(crate) use gate::Gates;
 pub(super) use remote::Together;

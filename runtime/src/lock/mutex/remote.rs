@@ -81,7 +81,7 @@ impl Together {
         if !is_long(until - clock::moment(), self.options.ttl) {
             return None;
         }
-        self.active.turn = Some(Turn::Hold(Tenure::new(self.value, until, token, 0)));
+        self.active.turn = Some(Turn::Hold(Tenure::new(self.value, until, self.options.ttl, token, 0)));
         Some(hold(self.options, self.active))
     }
 
@@ -97,9 +97,9 @@ fn hold(options: LockBuilder, mut active: Active) -> Claim {
     let Some(Turn::Hold(tenure)) = &mut active.turn else { unreachable!("asking ends with the lock") };
     let token = tenure.taken().filter(|_| options.fence);
     let until = tenure.until.min(now + validity(options.ttl));
-    let (epoch, home, key) = (active.epoch(), options.home.clone(), options.key.clone());
+    let epoch = active.epoch();
     let claim = Claim::new(options, Hold::Remote(Box::new(active)), token, until, now);
-    home.gates().holds(&key, epoch, Some(claim.lease.clone()));
+    claim.home.gates().holds(claim.lease.key(), epoch, Some(claim.lease.clone()));
     claim
 }
 
@@ -269,7 +269,8 @@ impl Asking<'_> {
         if let Some(token) = token {
             self.options.home.proposals().saw(token.after(TOKENS));
         }
-        Tenure::new(value, until, token, self.options.home.gates().waiters(&self.options.key))
+        let waiters = self.options.home.gates().waiters(&self.options.key);
+        Tenure::new(value, until, self.options.ttl, token, waiters)
     }
 }
 

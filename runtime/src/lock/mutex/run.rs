@@ -1,8 +1,10 @@
 //! Runs a body under a lock.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
+
+use futures_util::FutureExt;
 
 use crate::lock::holding::Holding;
 use crate::lock::lease::Lease;
@@ -26,12 +28,13 @@ impl LockBuilder {
 }
 
 /// The body of a function under `#[with_lock]`.
-pub async fn with_lock<T, B, F>(lock: LockBuilder, refuse: fn(LockError) -> T, body: B) -> T
+pub fn with_lock<T, B, F>(lock: LockBuilder, refuse: fn(LockError) -> T, body: B) -> impl Future<Output = T>
 where
     B: FnOnce(Lease) -> F,
     F: Future<Output = T>,
 {
-    run(lock, body).await.unwrap_or_else(refuse)
+    // Not another `async` around it, whose future would hold all of it twice.
+    run(lock, body).map(move |output| output.unwrap_or_else(refuse))
 }
 
 /// How a return type reports that the lock was not had. On its own, so that a type that cannot gives one error.
@@ -45,15 +48,16 @@ where
     B: FnOnce(Lease) -> F,
     F: Future<Output = T>,
 {
+    let on_lost = options.on_lost;
     let holding = Holding::acquire(options).await?;
-    let body = body(holding.lease().clone());
-    let output = match holding.options().on_lost {
+    let body = pin!(body(holding.lease().clone()));
+    let output = match on_lost {
         OnLost::Cancel => until_lost(holding.lease(), body).await,
         OnLost::Continue => Some(body.await),
     };
     let Some(output) = output else {
         // Dropping it gives back what may be left of it.
-        return Err(LockError::Lost { key: holding.options().key.clone() });
+        return Err(LockError::Lost { key: holding.lease().key().clone() });
     };
     match holding.release().await {
         // The body is done: that the lock ended between its last await and now does not undo its result.
@@ -65,10 +69,9 @@ where
 
 /// The body's output, or `None` once the lock is lost. The clock is looked at before each poll of the body: after a pause of
 /// the whole process a timer may fire later than the body is woken.
-async fn until_lost<F: Future>(lease: &Lease, body: F) -> Option<F::Output> {
-    let mut body = pin!(body);
-    // A body that is done at once needs no timer.
-    let mut lost = pin!(None);
+async fn until_lost<F: Future>(lease: &Lease, mut body: Pin<&mut F>) -> Option<F::Output> {
+    // A body that is done at once needs no timer, nor the room for one.
+    let mut lost = None;
     poll_fn(|cx| {
         if lost.is_some() && lease.is_lost() {
             return Poll::Ready(None);
@@ -76,13 +79,7 @@ async fn until_lost<F: Future>(lease: &Lease, body: F) -> Option<F::Output> {
         if let Poll::Ready(output) = body.as_mut().poll(cx) {
             return Poll::Ready(Some(output));
         }
-        if lost.is_none() {
-            lost.set(Some(lease.lost()));
-        }
-        match lost.as_mut().as_pin_mut() {
-            Some(lost) => lost.poll(cx).map(|()| None),
-            None => Poll::Pending,
-        }
+        lost.get_or_insert_with(|| Box::pin(lease.lost())).as_mut().poll(cx).map(|()| None)
     })
     .await
 }

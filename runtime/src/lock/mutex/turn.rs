@@ -35,6 +35,8 @@ pub(super) struct Tenure {
     pub(super) value: LockValue,
     /// Until when it is proven to be ours.
     pub(super) until: Moment,
+    /// What the master was asked for, and gives with each extension.
+    ttl: Duration,
     /// The token of the next holder.
     pub(super) token: Option<FencingToken>,
     /// How many more holders there may be before others have their turn, and until when.
@@ -66,10 +68,16 @@ impl Ask {
 
 impl Tenure {
     /// A lock that was just had, with as many tokens as there may be holders, and so many who wait in this process.
-    pub(super) fn new(value: LockValue, until: Moment, token: Option<FencingToken>, waiters: usize) -> Self {
+    pub(super) fn new(
+        value: LockValue,
+        until: Moment,
+        ttl: Duration,
+        token: Option<FencingToken>,
+        waiters: usize,
+    ) -> Self {
         // Whoever comes later waits for the next time: otherwise those who come back at once would have it twice.
         let hands = MOST_HANDS.min(waiters as u64 + 1);
-        Self { value, until, token, hands, burst_ends: clock::moment() + LONGEST_BURST }
+        Self { value, until, ttl, token, hands, burst_ends: clock::moment() + LONGEST_BURST }
     }
 
     /// The next holder has it.
@@ -80,10 +88,11 @@ impl Tenure {
         token
     }
 
-    /// Whether the next one can hold it as it is.
+    /// Whether the next one can hold it as it is. Not for another time: masters prolong it by what it was asked for, and an
+    /// extension for one holder must not shorten what another relies on.
     fn suits(&self, wants: Wants) -> bool {
         let now = clock::moment();
-        let fits = !wants.fence || self.token.is_some();
+        let fits = wants.ttl == self.ttl && (!wants.fence || self.token.is_some());
         self.hands > 0 && now < self.burst_ends && fits && is_long(self.until - now, wants.ttl)
     }
 }
@@ -109,6 +118,14 @@ impl Turn {
 
     fn is_clean(&self) -> bool {
         matches!(self, Self::Ask(Ask { is_known: false, instead_of: None, .. }))
+    }
+
+    /// Whether something that was asked for may be carried out after it was given up with that answer.
+    fn may_come_late(&self, home: &Keylatch, freed: Freed) -> bool {
+        match self {
+            Self::Ask(ask) => home.lock_master().may_come_late(ask.value) || freed == Freed::NotHeld,
+            Self::Hold(tenure) => home.lock_master().may_come_late(tenure.value),
+        }
     }
 
     /// Tells the master that we neither want it nor hold it.
@@ -199,7 +216,12 @@ impl Active {
             Some(turn) => turn.give_up(&self.home, &self.key, self.sharing).await?,
             None => Freed::NotHeld,
         };
-        self.turn = None;
+        if let Some(turn) = self.turn.take()
+            && turn.may_come_late(&self.home, freed)
+        {
+            let again = give_up_again(self.home.clone(), self.key.clone(), self.sharing, turn);
+            self.runtime.spawn(again);
+        }
         self.home.gates().leave(&self.key, self.epoch);
         Ok(freed)
     }
@@ -259,16 +281,21 @@ async fn reap(place: Place, sharing: Sharing, turn: Turn, ttl: Duration, _regist
         pause = (pause * 2).min(LONGEST_PAUSE);
     };
     drop(place);
-    if let (Turn::Ask(_), Freed::NotHeld) = (&turn, freed) {
-        for later in OVERTAKEN {
-            clock::sleep(later).await;
-            // As good as the first: what cannot be told now ends by itself.
-            drop(turn.give_up(&home, &key, sharing).await);
-        }
+    if turn.may_come_late(&home, freed) {
+        give_up_again(home, key, sharing, turn).await;
+    }
+}
+
+/// Gives up again what a late request may have taken.
+async fn give_up_again(home: Keylatch, key: Key, sharing: Sharing, turn: Turn) {
+    for later in OVERTAKEN {
+        clock::sleep(later).await;
+        // As good as the first: what cannot be told now ends by itself.
+        drop(turn.give_up(&home, &key, sharing).await);
     }
 }
 
 /// When what was asked for and given up is given up again: the request may have been sent over another connection of the pool
-/// than what takes it back, and come later.
+/// than what takes it back, or over one that was lost since, and come later.
 const OVERTAKEN: [Duration; 3] =
     [Duration::from_millis(20), Duration::from_millis(200), Duration::from_secs(2)];

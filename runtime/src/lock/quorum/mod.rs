@@ -15,6 +15,7 @@ mod node;
 mod redis;
 #[cfg(test)]
 mod sim;
+mod ticker;
 mod validity;
 mod votes;
 
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use master::Master;
 use node::Node;
+use ticker::Ticker;
 
 pub(crate) use locks::QuorumLocks;
 pub use votes::{MasterVote, NoVote};
@@ -38,6 +40,7 @@ pub(crate) struct Quorum<M> {
     admissions: AtomicU64,
     /// Whether some master was seen that does not vote for lack of memory.
     has_resting: AtomicBool,
+    ticker: Arc<Ticker>,
     rules: QuorumRules,
 }
 
@@ -84,6 +87,7 @@ impl<M: Master> Quorum<M> {
             memory: tokio::sync::Mutex::new(admission::Memory::new(!rules.rest_after_restart)),
             admissions: AtomicU64::new(0),
             has_resting: AtomicBool::new(false),
+            ticker: Arc::default(),
             rules,
         })
     }
@@ -116,6 +120,10 @@ impl<M: Master> Quorum<M> {
 
     fn set_resting(&self, has_resting: bool) {
         self.has_resting.store(has_resting, Ordering::Relaxed);
+    }
+
+    fn ticker(&self) -> &Arc<Ticker> {
+        &self.ticker
     }
 
     fn memory(&self) -> &tokio::sync::Mutex<admission::Memory> {

@@ -1,12 +1,14 @@
 //! The task that extends the locks of one runtime.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime;
 use tokio::sync::Notify;
 
 use super::table::Kept;
 use super::thread::RenewalThread;
+use crate::clock::Moment;
 use crate::instance::WeakKeylatch;
 use crate::lock::master::{Extend, LockMaster, Owned};
 use crate::{Keylatch, clock};
@@ -49,7 +51,13 @@ impl Drop for Gone {
     }
 }
 
+/// What lives are told in.
+const TOLD_IN: Duration = Duration::from_millis(1);
+
 /// Extends locks in one request.
+///
+/// What was left of each lock's life is compared with what its holder relied on. Had the master ended it sooner, its clock was
+/// set or somebody shortened the life: such a lock is no proof, and counts as lost, though it is still ours.
 async fn extend(home: Keylatch, due: Vec<(usize, Kept)>) {
     // Counted from before the first byte leaves: the server cannot have begun earlier.
     let sent = clock::moment();
@@ -60,10 +68,17 @@ async fn extend(home: Keylatch, due: Vec<(usize, Kept)>) {
             ttl: *ttl,
         })
         .collect();
+    let relied_on: Vec<Moment> = due.iter().map(|(_, kept)| kept.lease.deadline()).collect();
     let master = home.renewals().thread().map_or_else(|| home.lock_master(), RenewalThread::master);
     let answers = master.extend(&requests).await;
-    for ((index, kept), answer) in due.iter().zip(answers) {
+    let answered = clock::moment();
+    for (((index, kept), answer), relied_on) in due.iter().zip(answers).zip(relied_on) {
         match answer {
+            Ok(Some(left)) if answered + left + TOLD_IN < relied_on => {
+                if kept.lease.lose() {
+                    crate::telemetry::lock_cut_short(kept.lease.key(), left, relied_on - answered);
+                }
+            }
             Ok(Some(_left)) => home.renewals().extended(*index, kept, sent),
             Ok(None) => {
                 if kept.lease.lose() {

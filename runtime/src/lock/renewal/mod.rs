@@ -2,10 +2,12 @@
 //! request, whether or not their bodies are polled, and declares their loss before anybody else can have them.
 
 mod driver;
+#[cfg(test)]
+mod explored;
 mod table;
 mod thread;
 
 pub(crate) use table::Renewals;
 pub(crate) use thread::RenewalThread;
 
-pub(super) use table::{Kept, Registered};
+pub(super) use table::{Extended, Kept, Registered};

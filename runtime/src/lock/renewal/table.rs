@@ -1,6 +1,6 @@
 //! The locks that this process holds, and when each is to be extended.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use slab::Slab;
@@ -13,7 +13,8 @@ use crate::Keylatch;
 use crate::clock::Moment;
 use crate::key::Key;
 use crate::lock::lease::Lease;
-use crate::lock::options::{LockBuilder, validity};
+use crate::lock::options::validity;
+use crate::lock::sync;
 use crate::lock::value::LockValue;
 use crate::telemetry;
 
@@ -57,6 +58,14 @@ pub(in crate::lock) struct Kept {
     pub(in crate::lock) ttl: Duration,
 }
 
+/// For how long a lock is extended.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::lock) struct Extended {
+    /// Again and again, not only once where it was handed over for a moment.
+    pub(in crate::lock) again: bool,
+    pub(in crate::lock) max_hold: Option<Duration>,
+}
+
 /// One lock that may be held; dropped when it is known to be free, or to end by itself.
 #[derive(Debug)]
 pub(in crate::lock) struct Registered {
@@ -92,7 +101,7 @@ impl Renewals {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.table)
     }
 
     /// Ends the validity of every lock: bodies are stopped at their next await, guards told, and each gives its lock back.
@@ -162,22 +171,21 @@ impl Renewals {
 
 impl Registered {
     /// A lock that was just had until its lease's deadline. It is extended from the current runtime, unless by a thread.
-    pub(in crate::lock) fn new(options: &LockBuilder, kept: Kept, now: Moment) -> Self {
-        let home = &options.home;
+    pub(in crate::lock) fn new(home: &Keylatch, extended: Extended, kept: Kept, now: Moment) -> Self {
         let life = kept.lease.deadline() - now;
         // What was handed over ends soon, also if it is not to be extended: it is, once.
         let short = life < validity(kept.ttl).mul_f64(0.6);
-        let due = match (options.extend, short) {
+        let due = match (extended.again, short) {
             (true, false) => Some(now + kept.ttl / 3),
             (true, true) => Some(now + life / 3),
             (false, true) => Some(now),
             (false, false) => None,
         };
-        let give_up_at = options.max_hold.map(|limit| now + limit);
+        let give_up_at = extended.max_hold.map(|limit| now + limit);
         let thread = home.renewals().thread();
         let current = thread.map(|thread| thread.runtime().clone()).or_else(|| Handle::try_current().ok());
         let runtime = current.as_ref().map(Handle::id);
-        let entry = Entry { kept, runtime, due, again: options.extend, give_up_at };
+        let entry = Entry { kept, runtime, due, again: extended.again, give_up_at };
         let next = entry.next();
         let mut table = home.renewals().table();
         let index = table.locks.insert(entry);
@@ -232,14 +240,14 @@ impl Driver {
 mod tests {
     use super::*;
     use crate::clock;
+    use crate::lock::Sharing;
 
     fn lock(home: &Keylatch, ttl: Duration) -> (Lease, Registered) {
-        let options = home.lock("test").ttl(ttl);
         let now = clock::moment();
-        let lease = Lease::new(home, options.key.clone(), options.sharing);
+        let lease = Lease::new(home, Key::of("test"), Sharing::Alone);
         lease.begin(now + validity(ttl));
         let kept = Kept { lease: lease.clone(), value: LockValue::new(), ttl };
-        (lease, Registered::new(&options, kept, now))
+        (lease, Registered::new(home, Extended { again: true, max_hold: None }, kept, now))
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,7 +22,6 @@ use crate::key::Key;
 /// All of the locks that were asked for. Dropping it gives them back.
 #[derive(Debug)]
 pub(super) struct Several {
-    pub(super) options: LockBuilder,
     pub(super) lease: Lease,
     parts: Vec<Claim>,
 }
@@ -43,13 +42,13 @@ pub(super) async fn acquire(options: LockBuilder) -> Result<Several, LockError> 
     let began = clock::now();
     let left = |options: &LockBuilder| options.wait.saturating_sub(clock::now() - began);
     match together::attempt(&options).await? {
-        together::Outcome::Granted(parts) => return Ok(Several::new(options, parts)),
+        together::Outcome::Granted(parts) => return Ok(Several::new(parts)),
         together::Outcome::Held(key) if options.wait.is_zero() => return Err(LockError::Busy { key }),
         together::Outcome::Held(_) | together::Outcome::Apart => {}
     }
     loop {
         if let Some(parts) = one_after_the_other(&options, &left).await? {
-            return Ok(Several::new(options, parts));
+            return Ok(Several::new(parts));
         }
         // What was had of them was lost while others were waited for: anew, as long as there is time.
         if left(&options).is_zero() {
@@ -85,9 +84,9 @@ async fn any_lost(parts: &[Claim]) {
 }
 
 impl Several {
-    fn new(options: LockBuilder, parts: Vec<Claim>) -> Self {
+    fn new(parts: Vec<Claim>) -> Self {
         let lease = Lease::over(parts.iter().map(|part| part.lease.clone()).collect());
-        Self { options, lease, parts }
+        Self { lease, parts }
     }
 
     /// Frees all of them.
@@ -95,7 +94,7 @@ impl Several {
     /// # Errors
     /// The first failure; what failed is released in the background, or expires.
     pub(super) async fn release(self) -> Result<(), ReleaseError> {
-        let Self { parts, lease, .. } = self;
+        let Self { parts, lease } = self;
         let _could_be_relied_on = lease.lose();
         let released: Vec<_> = join_all(parts.into_iter().map(Claim::release)).await;
         released.into_iter().collect()

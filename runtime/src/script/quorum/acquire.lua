@@ -8,15 +8,17 @@ local ledger = redis.call('HMGET', KEYS[2], 'run', 'high', 'longest', 'floor')
 if not ledger[1] then
   return {-1}
 end
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then
-  if holder == 'shared' then
-    redis.call('SET', KEYS[4], '', 'PX', 400)
+if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
+  local holder = redis.call('GET', KEYS[1])
+  if holder ~= ARGV[1] then
+    if holder == 'shared' then
+      redis.call('SET', KEYS[4], '', 'PX', 400)
+    end
+    return {0, redis.call('PTTL', KEYS[1])}
   end
-  return {0, redis.call('PTTL', KEYS[1])}
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end
 redis.call('DEL', KEYS[4])
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 if tonumber(ARGV[2]) > tonumber(ledger[3]) then
   redis.call('HSET', KEYS[2], 'longest', ARGV[2])
 end

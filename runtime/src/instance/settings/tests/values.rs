@@ -50,6 +50,7 @@ fn every_variable_reaches_its_field() {
         ("KEYLATCH_FAILOVER_REPLAY", "2m", "failover_replay: 120s"),
         ("KEYLATCH_CACHE_TIMEOUT", "250ms", "cache_timeout: 250ms"),
         ("KEYLATCH_LEASE", "7s", "lease: 7s"),
+        ("KEYLATCH_LOCK_THREAD", "on", "lock_thread: true"),
         ("KEYLATCH_BREAKER_FAILURE_RATE", "0.25", "breaker_failure_rate: 0.25"),
         ("KEYLATCH_BREAKER_MINIMUM_CALLS", "7", "breaker_minimum_calls: 7"),
         ("KEYLATCH_BREAKER_WINDOW", "1s", "breaker_window: 1s"),

@@ -70,6 +70,9 @@ enum Question {
     Release,
 }
 
+/// How often open votes are looked at if nobody ticks.
+const LAST_LOOK: Duration = Duration::from_millis(200);
+
 struct Answer {
     index: usize,
     request: u64,
@@ -209,7 +212,10 @@ impl<M: Master> Count<M> {
 
     /// Waits until the votes decide, taking note of answers. `verdict` must decide once no vote is open.
     async fn decide<V>(&self, mut verdict: impl FnMut(&State) -> Option<V>) -> V {
-        let mut timer = pin!(None);
+        let deciding = self.quorum.ticker().decide();
+        let mut tick = pin!(deciding.ticks().notified());
+        // Should the ticks end with the runtime that they are of: later than they all.
+        let mut end = pin!(clock::sleep(LAST_LOOK));
         poll_fn(|cx| {
             let mut state = self.state();
             if let Some(decided) = verdict(&state) {
@@ -221,22 +227,24 @@ impl<M: Master> Count<M> {
                     return Poll::Ready(decided);
                 }
             }
-            loop {
-                if timer.is_none() {
-                    let Some(next) = state.next_limit() else { return Poll::Pending };
-                    timer.set(Some(clock::sleep_until(next)));
+            while state.has_open() {
+                let is_tick = tick.as_mut().poll(cx).is_ready();
+                if is_tick {
+                    tick.set(deciding.ticks().notified());
                 }
-                if let Some(sleep) = timer.as_mut().as_pin_mut()
-                    && sleep.poll(cx).is_pending()
-                {
-                    return Poll::Pending;
+                let is_end = end.as_mut().poll(cx).is_ready();
+                if is_end {
+                    end.set(clock::sleep(LAST_LOOK));
                 }
-                timer.set(None);
+                if !is_tick && !is_end {
+                    break;
+                }
                 state.expire(clock::now());
                 if let Some(decided) = verdict(&state) {
                     return Poll::Ready(decided);
                 }
             }
+            Poll::Pending
         })
         .await
     }
@@ -288,13 +296,9 @@ impl State {
         self.seats.iter().filter(|seat| which(seat)).count()
     }
 
-    /// When the next open vote is given up.
-    fn next_limit(&self) -> Option<Instant> {
-        let open = |seat: &Seat| match seat.vote {
-            Vote::Open { until, .. } => Some(until),
-            _ => None,
-        };
-        self.seats.iter().filter_map(open).min()
+    /// Whether a vote may still come in time.
+    fn has_open(&self) -> bool {
+        self.seats.iter().any(Seat::is_open)
     }
 
     fn expire(&mut self, now: Instant) {

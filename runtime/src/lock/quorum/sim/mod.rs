@@ -32,7 +32,7 @@ const SOUND: Setup = Setup {
         rest_after_restart: true,
         repair_in_time_only: true,
     },
-    faults: Faults { ignores_values: false, raises_for_all: false },
+    faults: Faults { ignores_values: false, raises_for_all: false, raises_from_nothing: false },
     set_clocks: false,
 };
 
@@ -251,7 +251,16 @@ fn tokens_that_no_majority_stands_for_are_noticed() {
 fn raising_counters_of_locks_that_are_not_held_is_noticed() {
     let faults = Faults { raises_for_all: true, ..SOUND.faults };
     let setup = Setup { faults, set_clocks: true, ..SOUND };
-    // One in two thousand runs shows it; this is where the first of them was.
+    // One in five thousand runs shows it; this is where the first of them was.
+    let seeds = 5_000..5_000 + MUTANT_SEEDS;
+    assert!(first_that(seeds, setup, |outcome| tokens_go_wrong(&outcome.history)).is_some());
+}
+
+#[test]
+fn raising_forgotten_counters_from_nothing_is_noticed() {
+    let faults = Faults { raises_from_nothing: true, ..SOUND.faults };
+    let setup = Setup { faults, set_clocks: true, ..SOUND };
+    // One in four thousand runs shows it; this is where the first of them was.
     let seeds = 2_150..2_150 + MUTANT_SEEDS;
     assert!(first_that(seeds, setup, |outcome| tokens_go_wrong(&outcome.history)).is_some());
 }

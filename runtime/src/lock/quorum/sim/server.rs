@@ -15,6 +15,8 @@ pub(super) struct Faults {
     pub(super) ignores_values: bool,
     /// Raises counters for those, too, who do not hold the key any more.
     pub(super) raises_for_all: bool,
+    /// Raises counters that were forgotten as if they had been nothing.
+    pub(super) raises_from_nothing: bool,
 }
 
 #[derive(Debug)]
@@ -179,8 +181,12 @@ impl Server {
     }
 
     fn raise_to(&mut self, ask: &Ask, token: Token) {
-        let before = self.counters.get(ask.key.as_bytes()).copied().unwrap_or(0);
-        self.count(ask, before.max(token));
+        let before = self.counters.get(ask.key.as_bytes()).copied();
+        let high = self.ledger.as_ref().map_or(0, |ledger| ledger.high);
+        // One that is missing goes on from the highest there was.
+        if before.unwrap_or(if self.faults.raises_from_nothing { 0 } else { high }) < token {
+            self.count(ask, token);
+        }
     }
 
     fn count(&mut self, ask: &Ask, counter: Token) {
