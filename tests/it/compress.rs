@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use keylatch::codec::Compression;
 use keylatch::codec::envelope::{self, Envelope};
 use keylatch::{CachedCall, Keylatch, cached};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use twox_hash::XxHash3_64;
 
 use crate::support::{RedisServer, keylatch};
 
@@ -97,7 +97,7 @@ async fn a_reader_goes_by_the_entry_and_not_by_its_options() {
 /// Puts the checksum right, as whoever can write to the cache can.
 fn forged(mut bytes: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     change(&mut bytes);
-    let sum = xxh3_64_with_seed(&bytes[56..], xxh3_64(&bytes[..48]));
+    let sum = XxHash3_64::oneshot(&bytes[56..]).rotate_left(32) ^ XxHash3_64::oneshot(&bytes[..48]);
     bytes[48..56].copy_from_slice(&sum.to_le_bytes());
     bytes
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::count::Count;
 use super::vouched::Vouched;
 use crate::codec::FingerprintCell;
 use crate::key::{Key, KeySpace};
@@ -26,10 +27,10 @@ pub struct Function {
     counters: Counters,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counters {
     hits: AtomicU64,
-    local_hits: AtomicU64,
+    local_hits: Count,
     misses: AtomicU64,
     loads: AtomicU64,
     load_micros: AtomicU64,
@@ -109,7 +110,7 @@ impl Function {
             vouched: Vouched::new(),
             counters: Counters {
                 hits: zero(),
-                local_hits: zero(),
+                local_hits: Count::new(),
                 misses: zero(),
                 loads: zero(),
                 load_micros: zero(),
@@ -144,10 +145,11 @@ impl Function {
     pub fn stats(&self) -> FunctionStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.counters;
+        let local_hits = counters.local_hits.sum();
         FunctionStats {
             name: self.name,
-            hits: read(&counters.hits) + read(&counters.local_hits),
-            local_hits: read(&counters.local_hits),
+            hits: read(&counters.hits) + local_hits,
+            local_hits,
             misses: read(&counters.misses),
             loads: read(&counters.loads),
             load_time: Duration::from_micros(read(&counters.load_micros)),
@@ -174,7 +176,7 @@ impl Function {
 
     /// A value was found in this process's memory.
     pub(crate) fn hit_at_hand(&'static self, key: &Key) {
-        add(&self.counters.local_hits, 1);
+        self.counters.local_hits.add();
         telemetry::hit(self.name, key);
     }
 

@@ -7,6 +7,7 @@ mod aging;
 mod at_hand;
 mod batch;
 mod call;
+mod count;
 mod decision;
 mod dependencies;
 mod entry;

@@ -27,7 +27,7 @@ mod writer;
 
 use std::borrow::Cow;
 
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use super::CodecError;
 use super::compression::{self, Compression, Packing};
@@ -365,7 +365,7 @@ fn split_stamp(bytes: &[u8]) -> Option<(&[u8], [u8; 8], &[u8])> {
 /// Two hashes in one spare the state of a streaming hash, which is larger than most values. (The first as the seed of the
 /// second would cost a table made anew for each seed.)
 fn checksum(bytes: &[u8]) -> u64 {
-    xxh3_64(&bytes[STAMPS_AT..]).rotate_left(32) ^ xxh3_64(&bytes[..CHECKSUM_AT])
+    XxHash3_64::oneshot(&bytes[STAMPS_AT..]).rotate_left(32) ^ XxHash3_64::oneshot(&bytes[..CHECKSUM_AT])
 }
 
 fn array<const N: usize>(fixed: &[u8; FIXED_LEN], at: usize) -> [u8; N] {

@@ -348,7 +348,8 @@ impl Connection {
         let mut run_ids: Vec<String> =
             primaries.iter().map(|primary| primary.place().run_id()).collect::<Option<_>>()?;
         run_ids.sort_unstable();
-        (!run_ids.is_empty()).then(|| xxhash_rust::xxh3::xxh3_64(run_ids.join(",").as_bytes()).to_le_bytes())
+        (!run_ids.is_empty())
+            .then(|| twox_hash::XxHash3_64::oneshot(run_ids.join(",").as_bytes()).to_le_bytes())
     }
 
     /// Whether entries written under another server's rule are to be misses.

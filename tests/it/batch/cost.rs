@@ -19,7 +19,9 @@ async fn a_hundred_records_are_one_read_one_pipeline_of_claims_and_one_of_fills(
     eprintln!("a load of 100: {counts_of_load:?}");
     assert_eq!(counts_of_load.get("mget"), Some(&1));
     assert_eq!(counts_of_load.get("evalsha"), Some(&100), "one fill a record");
-    assert_eq!(counts_of_load.get("eval"), None);
+    // Before 7.0 there is no `SET .. NX GET`, and stamps are made by a script.
+    let by_script = server.info("redis_version").is_some_and(|version| version.starts_with("6."));
+    assert_eq!(counts_of_load.contains_key("eval"), by_script);
 
     server.forget_calls();
     assert_eq!(products(&db, ids).await.unwrap().len(), 100);

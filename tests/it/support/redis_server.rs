@@ -15,8 +15,22 @@ pub(crate) fn binary() -> String {
     std::env::var("KEYLATCH_TEST_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
+/// The same, if it was built with TLS; else the one that is installed.
+fn binary_with_tls() -> String {
+    // The first line of its configuration that it does not understand, which it names.
+    let asked = Command::new(binary()).args(["--tls-port", "0", "--nothing", "1"]).output();
+    let refused = asked.expect("the server can be started");
+    let told = [refused.stdout, refused.stderr].concat();
+    if String::from_utf8_lossy(&told).contains("tls-port") {
+        eprintln!("{} was built without TLS, so the installed redis-server is tested", binary());
+        return "redis-server".to_owned();
+    }
+    binary()
+}
+
 #[derive(Debug)]
 pub(crate) struct RedisServer {
+    program: String,
     port: u16,
     directory: TempDir,
     arguments: Vec<String>,
@@ -34,21 +48,31 @@ impl RedisServer {
         Self::start_on(free_port(), arguments)
     }
 
+    /// The same by a server that can do TLS.
+    pub(crate) fn start_with_tls(arguments: &[&str]) -> Self {
+        Self::start_all(binary_with_tls(), free_port(), arguments, Vec::new())
+    }
+
     /// With environment variables.
     pub(crate) fn start_in(environment: &[(&str, &Path)]) -> Self {
         let environment =
             environment.iter().map(|(name, value)| (OsString::from(name), value.as_os_str().to_owned()));
-        Self::start_all(free_port(), &[], environment.collect())
+        Self::start_all(binary(), free_port(), &[], environment.collect())
     }
 
     pub(crate) fn start_on(port: u16, arguments: &[&str]) -> Self {
-        Self::start_all(port, arguments, Vec::new())
+        Self::start_all(binary(), port, arguments, Vec::new())
     }
 
-    fn start_all(port: u16, arguments: &[&str], environment: Vec<(OsString, OsString)>) -> Self {
+    fn start_all(
+        program: String,
+        port: u16,
+        arguments: &[&str],
+        environment: Vec<(OsString, OsString)>,
+    ) -> Self {
         let directory = TempDir::with_prefix("keylatch-redis").expect("a temporary directory");
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let mut server = Self { port, directory, arguments, environment, process: None };
+        let mut server = Self { program, port, directory, arguments, environment, process: None };
         server.restart();
         server
     }
@@ -112,7 +136,7 @@ impl RedisServer {
     /// Starts the process again on the same port and directory, and waits until it answers.
     pub(crate) fn restart(&mut self) {
         assert!(self.process.is_none(), "the server runs already");
-        let process = Command::new(binary())
+        let process = Command::new(&self.program)
             .args([
                 "--port",
                 &self.port.to_string(),

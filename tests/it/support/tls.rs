@@ -72,7 +72,7 @@ impl TlsServer {
     pub(crate) fn start_with(clients: Clients, certificates: Certificates) -> Self {
         let port = free_port();
         let path = |name: &str| text(&certificates.path(name));
-        let plain = RedisServer::start_with(&[
+        let plain = RedisServer::start_with_tls(&[
             "--tls-port",
             &port.to_string(),
             "--tls-ca-cert-file",

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use serde::Serialize;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 /// The process that wrote an entry, as its envelope says: a hash of the host's name, and the process's number there.
 ///
@@ -65,7 +65,7 @@ fn host_name() -> String {
 }
 
 fn hash(name: &str) -> u32 {
-    (xxh3_64(name.trim().as_bytes()) >> 32) as u32
+    (XxHash3_64::oneshot(name.trim().as_bytes()) >> 32) as u32
 }
 
 #[cfg(test)]

@@ -131,6 +131,12 @@ impl<S: Sends> Gatherer<S> {
         Ticket::Together { batch, place }
     }
 
+    /// Sends a request by itself, whoever else is on the way.
+    pub(super) fn apart(&self, request: S::Request) -> Ticket<S> {
+        let shared = Arc::clone(&self.0);
+        Ticket::Alone(Box::pin(async move { shared.sends.send(vec![request], clock::now()).await }))
+    }
+
     fn alone(&self, request: S::Request) -> Pin<Box<dyn Future<Output = S::Answers> + Send>> {
         let turn = Turn(Arc::clone(&self.0));
         Box::pin(async move {

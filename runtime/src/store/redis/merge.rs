@@ -135,14 +135,15 @@ impl Merger {
         Ok(Reading { values: values?, via: came.via, left: None })
     }
 
-    /// Hands in the read of one key, where it would be merged with others. It has no timer of its own: the batch has.
+    /// Hands in the read of one key, which is merged with others where that is of use. It has no timer of its own: the batch
+    /// has.
     pub(super) fn glance(&self, key: &Key, freshness: Freshness) -> Option<Glance> {
         let hurried = self.reads.sends().patience.load(Ordering::Relaxed) == self.patience;
-        if !hurried || !self.merges_now() {
+        if !hurried {
             return None;
         }
-        let keys = std::iter::once(key.clone()).collect();
-        Some(Glance(self.reads.hand_in(Asked { keys, how: How::of(freshness) })))
+        let asked = Asked { keys: std::iter::once(key.clone()).collect(), how: How::of(freshness) };
+        Some(Glance(if self.merges_now() { self.reads.hand_in(asked) } else { self.reads.apart(asked) }))
     }
 
     fn merges_now(&self) -> bool {
