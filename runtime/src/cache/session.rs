@@ -334,6 +334,7 @@ impl<'a> Session<'a> {
     ) -> Result<Option<StampStates>> {
         let (mut states, missing) = self.known_stamps(look);
         let stamps: SmallVec<[&Key; 6]> = missing.iter().map(|(_, stamp)| *stamp).collect();
+        let beside = self.stamps();
         let claim = pin!(self.plan.home.store().claim(ClaimRequest {
             slot: &self.plan.key,
             over,
@@ -341,6 +342,7 @@ impl<'a> Session<'a> {
             lease_life: self.plan.home.lease_life(),
             stamps: &stamps,
             stamp_life: self.plan.stamp_life(),
+            beside: &beside,
         }));
         match self.plan.home.in_time(self.plan.options.timeout, "claim", claim).await? {
             Claim::Lost => Ok(None),

@@ -197,6 +197,7 @@ async fn mark(plan: &Plan) -> Result<Right> {
         lease_life: MARK_LIFE,
         stamps: &stamps,
         stamp_life: plan.stamp_life(),
+        beside: &stamps,
     });
     // Whoever was faster has changed the slot since this writer began.
     let Claim::Won(states) = claim.await? else { return Ok(Right::Nothing) };

@@ -29,7 +29,7 @@ async fn get(store: &impl Store, key: &Key) -> Option<Vec<u8>> {
 
 async fn claim(store: &impl Store, slot: &Key, over: Option<&[u8]>, stamps: &[&Key]) -> (Lease, Claim) {
     let lease = Lease::new();
-    let request = ClaimRequest { slot, over, lease, lease_life: LIFE, stamps, stamp_life: LIFE };
+    let request = ClaimRequest { slot, over, lease, lease_life: LIFE, stamps, stamp_life: LIFE, beside: &[] };
     (lease, store.claim(request).await.expect("the store is up"))
 }
 
@@ -100,7 +100,8 @@ async fn many_slots_are_claimed_and_filled_one_by_one(store: &impl Store) {
     let slots: Vec<SlotClaim<'_>> = (0..keys.len())
         .map(|index| SlotClaim { slot: &keys[index], over: over(index), lease: leases[index] })
         .collect();
-    let claims = ManyClaims { slots: &slots, lease_life: LIFE, stamps: &[&tag], stamp_life: LIFE };
+    let claims =
+        ManyClaims { slots: &slots, lease_life: LIFE, stamps: &[&tag], stamp_life: LIFE, beside: &[] };
     let claimed = store.claim_many(claims).await.unwrap();
     assert_eq!(claimed.stamps, store.capture(&[&tag], LIFE).await.unwrap());
     let expected: Vec<bool> = (0..keys.len()).map(|index| index != 0).collect();

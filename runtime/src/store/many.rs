@@ -14,6 +14,8 @@ pub(crate) struct ManyClaims<'a> {
     /// The stamps of all of them, each once.
     pub(crate) stamps: &'a [&'a Key],
     pub(crate) stamp_life: Duration,
+    /// See [`ClaimRequest::beside`].
+    pub(crate) beside: &'a [&'a Key],
 }
 
 /// One slot to be claimed.
@@ -50,11 +52,11 @@ pub(crate) struct Held<'a> {
 }
 
 pub(super) async fn claim<S: Store + ?Sized>(store: &S, claims: ManyClaims<'_>) -> Result<ManyClaimed> {
-    let ManyClaims { slots, lease_life, stamps, stamp_life } = claims;
+    let ManyClaims { slots, lease_life, stamps, stamp_life, beside } = claims;
     let stamps = store.capture(stamps, stamp_life).await?;
     let mut won = Vec::with_capacity(slots.len());
     for &SlotClaim { slot, over, lease } in slots {
-        let request = ClaimRequest { slot, over, lease, lease_life, stamps: &[], stamp_life };
+        let request = ClaimRequest { slot, over, lease, lease_life, stamps: &[], stamp_life, beside };
         won.push(store.claim(request).await? != Claim::Lost);
     }
     Ok(ManyClaimed { stamps, won })

@@ -229,4 +229,6 @@ pub(crate) struct ClaimRequest<'a> {
     pub(crate) lease_life: Duration,
     pub(crate) stamps: &'a [&'a Key],
     pub(crate) stamp_life: Duration,
+    /// What was read with the slot: where that was sheltered from an outage, the slot is claimed there.
+    pub(crate) beside: &'a [&'a Key],
 }

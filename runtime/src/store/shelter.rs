@@ -150,7 +150,8 @@ impl Store for ShelteredStore {
     }
 
     async fn claim(&self, claim: ClaimRequest<'_>) -> Result<Claim> {
-        match self.shelter(&Self::keys(claim.slot, claim.stamps)) {
+        // By all that was read: what is in the slot at Redis was not looked at where a stamp's server is down.
+        match self.shelter(&Self::keys(claim.slot, claim.beside)) {
             Some(refuge) => refuge.claim(claim).await,
             None => self.readable("claim")?.claim(claim).await,
         }
@@ -174,7 +175,7 @@ impl Store for ShelteredStore {
 
     async fn claim_many(&self, claims: ManyClaims<'_>) -> Result<ManyClaimed> {
         let keys: Vec<&Key> =
-            claims.slots.iter().map(|claim| claim.slot).chain(claims.stamps.iter().copied()).collect();
+            claims.slots.iter().map(|claim| claim.slot).chain(claims.beside.iter().copied()).collect();
         match self.shelter(&keys) {
             Some(refuge) => refuge.claim_many(claims).await,
             None => self.readable("claim")?.claim_many(claims).await,

@@ -119,8 +119,13 @@ impl<'a> Leads<'a> {
         self.all.push(Lead { item, key, flight: None, expected, state: State::Gone, stamps });
     }
 
-    /// Claims the slots, over what each was seen to begin with.
-    pub(super) async fn send_claims(&self, over: &[Option<Prefix>], stamps: &[&Key]) -> Result<ManyClaimed> {
+    /// Claims the slots, over what each was seen to begin with. `beside` was read with them.
+    pub(super) async fn send_claims(
+        &self,
+        over: &[Option<Prefix>],
+        stamps: &[&Key],
+        beside: &[&Key],
+    ) -> Result<ManyClaimed> {
         let slots: Vec<SlotClaim<'_>> = self
             .all
             .iter()
@@ -136,6 +141,7 @@ impl<'a> Leads<'a> {
             lease_life: home.lease_life(),
             stamps,
             stamp_life: self.plan.stamp_life(),
+            beside,
         };
         let claim = pin!(home.store().claim_many(claims));
         home.in_time(self.plan.options.timeout, "claim", claim).await

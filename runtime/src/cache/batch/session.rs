@@ -296,7 +296,9 @@ impl<'a> Session<'a> {
         }
         let asked = self.asked_for(&looks);
         let keys: Vec<&Key> = asked.iter().map(|&stamp| &self.stamps.keys[stamp]).collect();
-        let claimed = leads.send_claims(&overs, &keys).await?;
+        let slots = self.items.iter().map(|item| &item.key);
+        let beside: Vec<&Key> = self.stamps.keys.iter().chain(slots).collect();
+        let claimed = leads.send_claims(&overs, &keys, &beside).await?;
         let read: Vec<(usize, StampState)> = asked.iter().copied().zip(claimed.stamps).collect();
         let mut outcomes = Vec::with_capacity(looks.len());
         for (look, won) in looks.iter().zip(claimed.won) {

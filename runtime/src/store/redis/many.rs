@@ -146,6 +146,7 @@ async fn try_each(store: &RedisStore, claims: &ManyClaims<'_>) -> Result<Vec<boo
                 lease_life: claims.lease_life,
                 stamps: &[],
                 stamp_life: claims.stamp_life,
+                beside: &[],
             })
         });
         for claim in join_all(sent).await {

@@ -218,7 +218,7 @@ impl Store for RedisStore {
     }
 
     async fn claim(&self, claim: ClaimRequest<'_>) -> Result<Claim> {
-        let ClaimRequest { slot, over, lease, lease_life, stamps, stamp_life } = claim;
+        let ClaimRequest { slot, over, lease, lease_life, stamps, stamp_life, .. } = claim;
         let Some(over) = over else { return self.claim_empty(claim).await };
         let states = self.capture(stamps, stamp_life).await?;
         Ok(match self.replace(slot, over, lease.as_bytes(), lease_life).await? {
