@@ -114,6 +114,8 @@ async fn a_thousand_callers_send_eight_commands_at_most() {
     let beside = ["config|resetstat", "config", "info", "ping", "getrange"];
     let sent: u64 =
         calls.iter().filter(|(name, _)| !beside.contains(&name.as_str())).map(|(_, calls)| calls).sum();
+    // Whoever asks for the counts introduces itself by two commands, which servers before 7.0 count.
+    let sent = sent - if calls.contains_key("client") { 2 } else { 0 };
     eprintln!("a thousand callers: {sent} commands: {calls:?}");
     assert!(sent <= 8, "{calls:?}");
 }
