@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Function;
-use super::aging::Aging;
 use super::call::{CachedCall, call, call_aging, call_refreshing};
 use super::explanation::Explanation;
 use super::options::Options;
@@ -213,7 +212,7 @@ impl<C> Entry<C> {
         B: AsyncFnOnce() -> T,
         C: Codec<P>,
     {
-        if self.plan.options.aging == Aging::default() {
+        if self.plan.options.aging.is_none() {
             call::<S, T, _, _, _, _>(self.plan, codec::<C, P>(), None, always, || load()).await
         } else {
             Box::pin(call_aging::<S, T, _, _, _, _>(self.plan, codec::<C, P>(), None, always, || load()))

@@ -38,12 +38,32 @@ pub(crate) enum Local {
     Off,
 }
 
+impl Local {
+    /// For at most so long; `None`: not at all.
+    pub(super) const fn of(limit: Option<Duration>) -> Self {
+        match limit {
+            Some(limit) => Self::For(limit),
+            None => Self::Off,
+        }
+    }
+}
+
 /// How a cached `None` is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Negative {
     LikeValues,
     For(Duration),
     Off,
+}
+
+impl Negative {
+    /// Stored for so long; `None`: not at all.
+    pub(super) const fn of(ttl: Option<Duration>) -> Self {
+        match ttl {
+            Some(ttl) => Self::For(ttl),
+            None => Self::Off,
+        }
+    }
 }
 
 impl Options {
@@ -84,10 +104,7 @@ impl Options {
     /// `None`: absence is not stored.
     #[must_use]
     pub const fn negative_ttl(mut self, ttl: Option<Duration>) -> Self {
-        self.negative = match ttl {
-            Some(ttl) => Negative::For(ttl),
-            None => Negative::Off,
-        };
+        self.negative = Negative::of(ttl);
         self
     }
 
@@ -129,10 +146,7 @@ impl Options {
     /// How long values are kept in the memory of the process at most; `None`: not at all.
     #[must_use]
     pub const fn local(mut self, local: Option<Duration>) -> Self {
-        self.local = match local {
-            Some(limit) => Local::For(limit),
-            None => Local::Off,
-        };
+        self.local = Local::of(local);
         self
     }
 

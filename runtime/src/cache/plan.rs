@@ -156,13 +156,13 @@ impl Plan {
 
     /// `None`: absence is not stored.
     pub fn negative_ttl(&mut self, ttl: Option<Duration>) -> &mut Self {
-        self.options.negative = ttl.map_or(Negative::Off, Negative::For);
+        self.options.negative = Negative::of(ttl);
         self
     }
 
     /// A fraction between 0 and 1.
     pub fn jitter(&mut self, fraction: f64) -> &mut Self {
-        self.options.jitter = fraction.clamp(0.0, 1.0);
+        *self.options = self.options.jitter(fraction);
         self
     }
 
@@ -192,7 +192,7 @@ impl Plan {
 
     /// How long values are kept in the memory of the process at most; `None`: not at all.
     pub fn local(&mut self, local: Option<Duration>) -> &mut Self {
-        self.local = local.map_or(Local::Off, Local::For);
+        self.local = Local::of(local);
         self
     }
 

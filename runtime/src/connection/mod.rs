@@ -327,8 +327,7 @@ impl Connection {
             if !again || repetitions == self.0.limits.max_retries {
                 return Err(failed);
             }
-            let bound = FIRST_PAUSE.saturating_mul(1 << repetitions.min(10)).min(LONGEST_PAUSE);
-            clock::sleep(bound.mul_f64(random::fraction())).await;
+            pause_before(repetitions).await;
             repetitions += 1;
         }
     }
@@ -439,6 +438,12 @@ impl Node {
         };
         in_time(operation, self.limit, sent).await
     }
+}
+
+/// The pause before a request is repeated that has been repeated so often.
+pub(crate) async fn pause_before(repetitions: u32) {
+    let bound = FIRST_PAUSE.saturating_mul(1 << repetitions.min(10)).min(LONGEST_PAUSE);
+    clock::sleep(bound.mul_f64(random::fraction())).await;
 }
 
 async fn in_time<T>(

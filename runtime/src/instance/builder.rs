@@ -345,10 +345,7 @@ pub(super) fn assemble(resolved: Resolved) -> Result<Keylatch> {
     let store = match resolved.store {
         Store::Embedded { limit } => AnyStore::Memory(MemoryStore::new(limit)),
         Store::Remote(config) => {
-            let mut of_thread = config.clone();
-            // One connection, dialled when the first lock is extended.
-            of_thread.limits.pool_size = 1;
-            for_locks = resolved.lock_thread.then_some(of_thread);
+            for_locks = resolved.lock_thread.then(|| config.clone());
             let connection = Connection::new(*config)?;
             if resolved.namespace.is_none() {
                 telemetry::namespace_by_default(Namespace::by_default().as_str());
@@ -359,7 +356,9 @@ pub(super) fn assemble(resolved: Resolved) -> Result<Keylatch> {
     };
     let namespace = resolved.namespace.unwrap_or_else(Namespace::by_default);
     let keylatch = Keylatch::assemble(namespace, store, lock_masters, kept, resolved.tuning);
-    if let Some(config) = for_locks {
+    if let Some(mut config) = for_locks {
+        // One connection, dialled when the first lock is extended.
+        config.limits.pool_size = 1;
         keylatch.extend_locks_by_a_thread(Connection::new(*config)?)?;
     }
     Ok(keylatch)

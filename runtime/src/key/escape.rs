@@ -1,7 +1,12 @@
 //! Percent-escaping: an argument can never contain what separates arguments.
 
 /// Gives `append` the text, with everything that is not `plain` as `%XX` per byte.
+#[inline]
 pub(super) fn append_escaped(text: &[u8], plain: impl Fn(u8) -> bool, mut append: impl FnMut(&[u8])) {
+    // Most text is plain from end to end.
+    if text.iter().all(|&byte| plain(byte)) {
+        return append(text);
+    }
     for run in text.chunk_by(|&one, &next| plain(one) && plain(next)) {
         match run {
             [byte] if !plain(*byte) => append(&[b'%', hex(byte >> 4), hex(byte & 15)]),

@@ -34,12 +34,7 @@ impl KeyWriter {
     /// Appends text, escaping everything but letters, digits, `-`, `_`, `.` and `~`.
     #[inline]
     pub fn text(&mut self, text: &str) {
-        let text = text.as_bytes();
-        if text.iter().all(|&byte| is_plain(byte)) {
-            self.append(text);
-        } else {
-            append_escaped(text, is_plain, |bytes| self.append(bytes));
-        }
+        append_escaped(text.as_bytes(), is_plain, |bytes| self.append(bytes));
     }
 
     /// Appends what `value` displays, escaped. For types whose `Display` tells all their values apart.

@@ -9,14 +9,13 @@ use redis::{Pipeline, Value};
 
 use super::kind::Kind;
 use super::{Acquire, Answer, Extend, FencingToken, Freed, Held, LockMaster, MasterTime, Mint, Owned, Queue};
-use crate::connection::{Connection, Repeat, Request, Route, Server, slot_of};
+use crate::connection::{Connection, Repeat, Request, Route, Server, pause_before, slot_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, Namespace, queue_of};
 use crate::lock::inbox::PREFIX;
 use crate::lock::sharing::Sharing;
 use crate::lock::value::{LockValue, ValueBytes};
 use crate::script::{LockScripts, Lua};
-use crate::{clock, random};
 
 /// See the module.
 #[derive(Debug)]
@@ -59,8 +58,6 @@ fn is_unanswered(error: &Error) -> bool {
 
 /// How long whoever was handed a lock has to answer before it is the next one's.
 pub(crate) const CLAIM: Duration = Duration::from_millis(500);
-/// Before a request is repeated, at most; twice that each time.
-const PAUSE: Duration = Duration::from_millis(10);
 /// How long a queue outlives the last request of those who wait in it.
 const QUEUE_LIFE: Duration = Duration::from_secs(60);
 /// How many tokens are taken for whoever is handed a lock: they cannot say how many, and a process may hand it on.
@@ -167,7 +164,7 @@ impl LockMaster for RedisMaster {
             // Once more: what it finds ours counts as granted, and whoever is queued is found there. The request before may
             // still be on its way, and come after all.
             self.unanswered.note(lock.value);
-            clock::sleep((PAUSE * (1 << repetition.min(5))).mul_f64(random::fraction())).await;
+            pause_before(repetition).await;
             answer = ask().await;
         }
         match answer {

@@ -7,6 +7,7 @@ use redis::Value;
 
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::Guarded;
 
 /// A value as the connection can carry it.
 pub(super) fn wire<'a>(connection: &Connection, bytes: &'a [u8]) -> Cow<'a, [u8]> {
@@ -43,6 +44,23 @@ pub(super) fn bulks(
     values: Vec<Value>,
 ) -> Result<Vec<Option<Bytes>>> {
     values.into_iter().map(|value| bulk(connection, operation, value)).collect()
+}
+
+/// What the server answered to one command of several that travelled together, unless it refused that one.
+pub(super) fn accepted(operation: &'static str, answer: Value) -> Result<Value> {
+    answer.extract_error().map_err(|error| {
+        let code = error.code().unwrap_or("unknown").to_owned();
+        Error::new(ErrorKind::Refused, operation).with("code", code).because(error)
+    })
+}
+
+/// What a script says that changes one key on a condition.
+pub(super) fn guarded(operation: &'static str, answer: &Value) -> Result<Guarded> {
+    match answer {
+        Value::Int(1) => Ok(Guarded::Applied),
+        Value::Int(0) => Ok(Guarded::Refused),
+        other => Err(unexpected(operation, other)),
+    }
 }
 
 /// Names the type of the answer only: the answer itself may be a value.

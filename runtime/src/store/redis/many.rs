@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use redis::{Cmd, Pipeline, Value};
 
-use super::answer::{unexpected, wire};
+use super::answer::{accepted, guarded, unexpected, wire};
 use super::{RedisStore, capture, millis};
 use crate::connection::{Connection, Repeat, Request, Route, Server};
 use crate::error::{Error, ErrorKind, Result};
@@ -213,7 +213,7 @@ async fn pipelined(
     };
     let mut outcomes = Vec::with_capacity(runs.len());
     for (run, answer) in runs.iter().zip(answers) {
-        outcomes.push(match guarded(operation, answer) {
+        outcomes.push(match accepted(operation, answer).and_then(|answer| guarded(operation, &answer)) {
             // The first of them by its source makes the script known, so this happens once after a restart.
             Err(error) if error.has_code("NOSCRIPT") => alone(store, operation, repeat, lua, run).await,
             outcome => outcome,
@@ -237,18 +237,6 @@ async fn send(
     match connection.send(operation, route, Request::Apart(&pipeline)).await? {
         Value::Array(answers) if answers.len() == runs.len() => Ok(answers),
         other => Err(unexpected(operation, &other)),
-    }
-}
-
-fn guarded(operation: &'static str, answer: Value) -> Result<Guarded> {
-    match answer.extract_error() {
-        Ok(Value::Int(1)) => Ok(Guarded::Applied),
-        Ok(Value::Int(0)) => Ok(Guarded::Refused),
-        Ok(other) => Err(unexpected(operation, &other)),
-        Err(error) => {
-            let code = error.code().unwrap_or("unknown").to_owned();
-            Err(Error::new(ErrorKind::Refused, operation).with("code", code).because(error))
-        }
     }
 }
 

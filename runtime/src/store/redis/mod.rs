@@ -28,7 +28,7 @@ use crate::local::Local;
 use crate::script::{Lua, Scripts};
 use crate::store::Lease;
 
-use answer::{unexpected, wire};
+use answer::{guarded, unexpected, wire};
 use capture::Captures;
 pub(crate) use merge::{Glance, Seen};
 
@@ -141,16 +141,7 @@ impl RedisStore {
         key: &Key,
         args: &[&[u8]],
     ) -> Result<Guarded> {
-        guarded(operation, self.script(operation, repeat, lua, &[key], args).await?)
-    }
-}
-
-/// What a script says that changes one key on a condition.
-fn guarded(operation: &'static str, answer: Value) -> Result<Guarded> {
-    match answer {
-        Value::Int(1) => Ok(Guarded::Applied),
-        Value::Int(0) => Ok(Guarded::Refused),
-        other => Err(unexpected(operation, &other)),
+        guarded(operation, &self.script(operation, repeat, lua, &[key], args).await?)
     }
 }
 
@@ -246,7 +237,7 @@ impl Store for RedisStore {
             match self.writes.fill(self.scripts.replace.by_hash(&slots, &args)).await {
                 // Once after a restart of the server; by its source, the script becomes known.
                 Err(error) if error.has_code("NOSCRIPT") => {}
-                answer => return guarded("fill", answer?),
+                answer => return guarded("fill", &answer?),
             }
         }
         self.guarded("fill", Repeat::Never, &self.scripts.replace, slot, &args).await

@@ -8,11 +8,11 @@ use std::sync::{Arc, Weak};
 
 use redis::{Cmd, Pipeline, Value};
 
-use super::answer::unexpected;
+use super::answer::{accepted, unexpected};
 use super::gather::{Gatherer, Sends};
 use crate::clock::Instant;
 use crate::connection::{Connection, Repeat, Request, Route, Server};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 /// Commands of one pipeline at most.
 const MOST_COMMANDS: usize = 256;
@@ -76,10 +76,7 @@ async fn send(gatherer: &Gatherer<Commands>, cmd: Cmd) -> Result<Value> {
     let answered = gatherer.hand_in(Wanted { cmd, by: Arc::downgrade(&waits) }).await?;
     let operation = gatherer.sends().operation;
     match answered.answers() {
-        Ok(values) => values[answered.place].clone().extract_error().map_err(|error| {
-            let code = error.code().unwrap_or("unknown").to_owned();
-            Error::new(ErrorKind::Refused, operation).with("code", code).because(error)
-        }),
+        Ok(values) => accepted(operation, values[answered.place].clone()),
         Err(error) => Err(error.clone()),
     }
 }
