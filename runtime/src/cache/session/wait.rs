@@ -30,16 +30,21 @@ impl Session<'_> {
             let Some(then) = flight.stamps.get() else {
                 return Ok(Shared::Again(self.look(Freshness::Current).await?));
             };
-            let now: StampStates = self.declared(look).iter().filter_map(|(_, state)| *state).collect();
-            if *then == now {
+            if *then == self.present(look) {
                 return Ok(match self.follow(&flight, look, false).await? {
                     Some(step) => Shared::Step(step),
                     None => Shared::Again(self.look(Freshness::Current).await?),
                 });
             }
+            // These stamps may be from before the claim, which made them: they are read on another node than the slot, or
+            // the server is too old to make them with the claim.
+            let look = self.look(Freshness::Current).await?;
+            if look.slot.as_deref() != Some(lease.as_bytes()) || *then == self.present(&look) {
+                return Ok(Shared::Again(look));
+            }
             // What it depends on was invalidated, so its result will be of no use: take the slot over.
             let over = Some(Prefix::from(lease.as_bytes()));
-            return Ok(match self.claim(look, over).await? {
+            return Ok(match self.claim(&look, over).await? {
                 Some(step) => Shared::Step(step),
                 None => Shared::Again(self.look(Freshness::Current).await?),
             });
@@ -47,6 +52,11 @@ impl Session<'_> {
         self.plan.function.count_wait();
         let wake = self.plan.home.store().wake(&self.plan.key);
         self.wait_for_change(&wake, lease).await
+    }
+
+    /// The declared stamps that a look found.
+    fn present(&self, look: &Look) -> StampStates {
+        self.declared(look).iter().filter_map(|(_, state)| *state).collect()
     }
 
     async fn wait_for_change(&mut self, wake: &Wake, lease: Lease) -> Result<Shared> {
