@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use keylatch::redis::AsyncCommands;
 use keylatch::{Keylatch, LockBuilder, LockError};
 
 use super::{in_child, lock};
@@ -14,6 +15,8 @@ use crate::support::room::Room;
 use crate::support::{RedisServer, child, keylatch, signal, until};
 
 const TTL: Duration = Duration::from_secs(10);
+/// Those who are told late.
+const LATE: usize = 6;
 /// How long whoever was handed the lock has to answer.
 const CLAIM: Duration = Duration::from_millis(500);
 
@@ -221,6 +224,44 @@ async fn one_that_is_silent_loses_its_turn() {
     next.lease().check().expect("the silent one does not disturb");
     next.release().await.unwrap();
     assert!(silent.wait().unwrap().success(), "it had its turn after all");
+}
+
+/// Whoever comes in finds nobody inside.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_comes_in() {
+    let Some(argument) = child::argument("child_comes_in") else { return };
+    let cache = in_child(&argument);
+    let mut redis = cache.connection().expect("it is on Redis");
+    let found: Option<String> =
+        waiting(&cache).run(async |_lease| redis.get("inside").await.unwrap()).await.unwrap();
+    assert_eq!(found, None, "somebody is inside");
+}
+
+/// Several are handed the lock while they are stopped, so that it goes to another. When they go on they ask, at their time, and
+/// are told that it is another's; and then comes the message.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_are_told_late_do_not_have_it() {
+    let server = RedisServer::start();
+    let cache = keylatch(&server);
+    let guard = waiting(&cache).acquire().await.unwrap();
+    let mut late: Vec<_> =
+        (0..LATE).map(|_| child::start("locks::waiting::child_comes_in", &server.url())).collect();
+    until("all queue", || queue_len(&server) == LATE).await;
+    late.iter().for_each(|child| signal(child.id(), "STOP"));
+    let next = tokio::spawn(waiting(&cache).acquire());
+    guard.release().await.unwrap();
+    let next = next.await.unwrap().unwrap();
+    server.query(&["SET", "inside", "somebody"]).unwrap();
+    late.iter().for_each(|child| signal(child.id(), "CONT"));
+    until("all ask again", || queue_len(&server) == LATE).await;
+    // As long as one that relied on the old message would take to come in.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    next.lease().check().expect("it is not lost meanwhile");
+    server.query(&["DEL", "inside"]).unwrap();
+    next.release().await.unwrap();
+    for mut child in late {
+        assert!(child.wait().unwrap().success(), "it came in while somebody was inside");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,7 +25,7 @@ use super::value::LockValue;
 use crate::error::Result;
 use crate::key::Key;
 
-/// A lock master. Each request is one round trip, and may be repeated: what it finds done already counts as done.
+/// A lock master. Each request is one round trip, or two where a lock is found held, and may be repeated: what it finds done already counts as done.
 ///
 /// Every future may be dropped at any await; what it was about to do then happened or did not.
 pub(crate) trait LockMaster: Send + Sync {
@@ -109,9 +109,9 @@ pub(crate) struct Held {
 pub(crate) struct MasterTime(pub(crate) u64);
 
 impl MasterTime {
-    /// How long after `earlier` this was, by the master's clock.
-    pub(crate) fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    /// How long after `earlier` this was, by the master's clock; `None` if it was not later.
+    pub(crate) fn since(self, earlier: Self) -> Option<Duration> {
+        self.0.checked_sub(earlier.0).filter(|&micros| micros > 0).map(Duration::from_micros)
     }
 }
 

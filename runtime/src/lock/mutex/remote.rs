@@ -256,8 +256,7 @@ impl Asking<'_> {
             push = listener.take();
         }
         let push = push?;
-        let (sent, at) = ask.heard?;
-        let until = granted_after(sent, at, push) + validity(CLAIM.min(self.options.ttl));
+        let until = granted_after(ask.heard?, push)? + validity(CLAIM.min(self.options.ttl));
         let enough = is_long(until - clock::moment(), self.options.ttl);
         let fenced = !self.options.fence || push.token.is_some();
         // Who was handed a lock to share it says so: only then are others let in.
@@ -274,11 +273,14 @@ impl Asking<'_> {
     }
 }
 
-/// A time that cannot be later than when the lock was handed over: the server counts how much later that was than a request
-/// of ours that was sent at a known time. Its clock may be slow or fast by a hundredth, and nothing happens later than now.
-fn granted_after(sent: Moment, at: MasterTime, push: Push) -> Moment {
-    let later = push.at.since(at);
-    (sent + later.mul_f64(0.99)).min(clock::moment())
+/// A time that cannot be later than when the lock was handed over: the server counts how much later that was than what was
+/// `heard`, that the lock was another's at a time of its own, in answer to a request of ours that was sent at a known time. Its
+/// clock may be slow or fast by a hundredth, and nothing happens later than now.
+///
+/// `None` for what was handed over before that answer, and told late: it had ended by then.
+fn granted_after((sent, at): (Moment, MasterTime), push: Push) -> Option<Moment> {
+    let later = push.at.since(at)?;
+    Some((sent + later.mul_f64(0.99)).min(clock::moment()))
 }
 
 /// The pauses of who is not told.
@@ -286,3 +288,23 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// The pause before masters are asked again of which too few took part.
 const NO_QUORUM_PAUSE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_handed_over_before_it_was_anothers_counts_no_more() {
+        let (sent, at) = (clock::moment() + Duration::from_secs(60), MasterTime(1_000_000));
+        let told = |micros| granted_after((sent, at), Push { at: MasterTime(micros), token: None });
+        assert_eq!(told(900_000), None, "told late");
+        assert_eq!(told(1_000_000), None, "nobody knows which came first");
+        assert!(
+            told(1_000_001).is_some_and(|moment| moment <= clock::moment()),
+            "nothing happens later than now"
+        );
+        let earlier = clock::moment();
+        let told = granted_after((earlier, at), Push { at: MasterTime(1_000_100), token: None });
+        assert!(told.is_some_and(|moment| moment >= earlier));
+    }
+}
