@@ -278,6 +278,14 @@ impl Builder {
         self
     }
 
+    /// Breaks the rule that what is kept in memory goes with the connection over which changes are told, so that a test can show it
+    /// would notice.
+    #[cfg(feature = "test-util")]
+    pub fn without_forgetting(mut self) -> Self {
+        self.rules.forget = false;
+        self
+    }
+
     /// Frees a lock of one master whoever holds it, so that a test can show it would notice.
     #[cfg(feature = "test-util")]
     pub fn without_lock_value_check(mut self) -> Self {

@@ -110,6 +110,8 @@ pub(crate) struct Rules {
     pub(crate) keep_invalidations: bool,
     /// What is kept in memory was reserved before it was read, and nothing has changed since.
     pub(crate) reserve: bool,
+    /// What is kept in memory goes as soon as nobody may tell of its changes, as when a connection is lost.
+    pub(crate) forget: bool,
     /// How much later than it could a value is kept in memory: between the answer and the keeping anything may happen.
     pub(crate) keep_later: Duration,
     /// Whoever renews an entry claims that first, so that nobody else does.
@@ -126,6 +128,7 @@ impl Default for Rules {
             check_fills: true,
             keep_invalidations: true,
             reserve: true,
+            forget: true,
             keep_later: Duration::ZERO,
             claim_refreshes: true,
             check_lock_values: true,
@@ -459,7 +462,7 @@ fn local(store: &AnyStore, tuning: Tuning) -> Option<Arc<Local>> {
         AnyStore::Redis(redis) if !redis.connection().distrusts() => Ticks::coarse(),
         AnyStore::Redis(_) | AnyStore::Unusable(_) => return None,
     };
-    let local = Local::new(tuning.local_memory_limit, ticks, tuning.rules.reserve);
+    let local = Local::new(tuning.local_memory_limit, ticks, tuning.rules);
     store.tell(Arc::clone(&local));
     Some(local)
 }

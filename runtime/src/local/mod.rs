@@ -19,6 +19,8 @@ pub(crate) use values::{Facts, Found, Values};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::instance::Rules;
+
 use reservations::{Reservation, Reservations};
 
 /// See the module. One for each [`Keylatch`](crate::Keylatch), told of changes by its store.
@@ -31,6 +33,8 @@ pub(crate) struct Local {
     reservations: Reservations,
     /// A safety rule, broken on purpose by tests: without it late answers are kept whatever has changed meanwhile.
     reserves: bool,
+    /// Another one: without it what is at hand stays though nobody can tell of its changes.
+    forgets: bool,
 }
 
 /// The right to keep the answer to a read that is about to be sent.
@@ -42,15 +46,16 @@ pub(crate) struct Reserved {
 
 impl Local {
     /// Values of at most so many bytes; none if that is 0.
-    pub(crate) fn new(limit: u64, ticks: Ticks, reserves: bool) -> Arc<Self> {
+    pub(crate) fn new(limit: u64, ticks: Ticks, rules: Rules) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            stamps: Marks::new(reserves),
+            stamps: Marks::new(rules.reserve),
             lives: Lives::new(),
             values: Values::new(limit, ticks),
             reservations: Reservations::default(),
-            reserves,
+            reserves: rules.reserve,
+            forgets: rules.forget,
         })
     }
 
@@ -85,6 +90,9 @@ impl Local {
 
     /// Anything may have changed: a connection was lost, or the server was flushed.
     pub(crate) fn all_changed(&self) {
+        if !self.forgets {
+            return;
+        }
         self.stamps.all_changed();
         self.reservations.void_all();
         // After all reservations are void, so that nothing is kept that was read before.

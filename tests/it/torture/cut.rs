@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use keylatch::Keylatch;
+use keylatch::{Builder, Keylatch};
 
 use super::By;
 use crate::failover::torture::{Figures, assert_nothing_is_old, pause, run_by};
@@ -16,14 +16,14 @@ const IDS: usize = 30;
 const FAULTS: usize = 20;
 
 /// One proxy for each of three instances.
-async fn cut_at_random(ways: &'static [By]) -> Figures {
+async fn cut_at_random(ways: &'static [By], rules: impl Fn(Builder) -> Builder) -> Figures {
     let server = RedisServer::start();
     let proxies =
         [Proxy::to(server.port()).await, Proxy::to(server.port()).await, Proxy::to(server.port()).await];
     let next = Cell::new(0);
     let builder = || {
         let proxy = &proxies[next.replace(next.get() + 1) % proxies.len()];
-        Keylatch::builder().redis_url(proxy.url())
+        rules(Keylatch::builder().redis_url(proxy.url()))
     };
     run_by(IDS, ways, builder, async |_| {
         // Until most entries are at hand.
@@ -41,10 +41,18 @@ async fn cut_at_random(ways: &'static [By]) -> Figures {
 }
 
 async fn nothing_stale_stays(ways: &'static [By]) {
-    let figures = cut_at_random(ways).await;
+    let figures = cut_at_random(ways, |builder| builder).await;
     assert_nothing_is_old(&format!("cut at random, {ways:?}"), &figures);
     assert!(figures.at_hand > 0, "nothing was kept in memory: {figures:?}");
     assert!(figures.refused > 0, "nobody was cut off: {figures:?}");
+}
+
+/// The mutant: what is at hand stays when a connection is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_forgetting_entries_are_stale() {
+    let figures = cut_at_random(&[By::Key], Builder::without_forgetting).await;
+    eprintln!("without forgetting: {figures:?}");
+    assert!(figures.stale > 0, "{figures:?}");
 }
 
 macro_rules! ways {
