@@ -16,6 +16,7 @@ mod master;
 mod mutex;
 mod options;
 mod quorum;
+mod refusals;
 mod renewal;
 mod scope;
 mod several;

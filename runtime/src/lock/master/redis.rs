@@ -1,4 +1,4 @@
-//! A Redis server or cluster as a lock master: one script a request.
+//! A Redis server or cluster as a lock master: one script a request, or for a lock that may be free one plain command.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,6 +13,7 @@ use crate::connection::{Connection, Repeat, Request, Route, Server, pause_before
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, Namespace, queue_of};
 use crate::lock::inbox::PREFIX;
+use crate::lock::refusals::Refusals;
 use crate::lock::sharing::Sharing;
 use crate::lock::value::{LockValue, ValueBytes};
 use crate::script::{LockScripts, Lua};
@@ -24,6 +25,7 @@ pub(crate) struct RedisMaster {
     namespace: Namespace,
     scripts: LockScripts,
     unanswered: Unanswered,
+    refusals: Refusals,
 }
 
 /// Values that were asked for over connections which were lost before the answer came.
@@ -65,7 +67,13 @@ pub(crate) const TOKENS: u64 = 16;
 
 impl RedisMaster {
     pub(crate) fn new(connection: Connection, namespace: Namespace) -> Self {
-        Self { connection, namespace, scripts: LockScripts::new(), unanswered: Unanswered::default() }
+        Self {
+            connection,
+            namespace,
+            scripts: LockScripts::new(),
+            unanswered: Unanswered::default(),
+            refusals: Refusals::default(),
+        }
     }
 
     /// Breaks the rule that a lock is freed only for its holder.
@@ -129,6 +137,64 @@ fn is_on_its_way(error: &Error, lock: Owned<'_>) -> bool {
 
 impl LockMaster for RedisMaster {
     async fn acquire(&self, request: &Acquire<'_>) -> Result<Answer> {
+        if is_plain(request) && !self.refusals.are_recent() && self.acquire_free(request).await? {
+            return Ok(Answer::Granted { token: None });
+        }
+        self.acquire_or_queue(request).await
+    }
+
+    async fn extend(&self, locks: &[Extend<'_>]) -> Vec<Result<Option<Duration>>> {
+        if let [only] = locks {
+            return vec![self.extend_one(only).await];
+        }
+        self.extend_many(locks).await
+    }
+
+    async fn release(&self, lock: Owned<'_>) -> Result<Freed> {
+        self.free(lock, &[]).await
+    }
+
+    async fn leave(&self, lock: Owned<'_>, mint: Option<Mint>) -> Result<Freed> {
+        let proposal = mint.map_or_else(String::new, |mint| mint.proposal.to_string());
+        self.free(lock, &[&lock.value.bytes(), proposal.as_bytes()].concat()).await
+    }
+}
+
+/// Whether nothing is wanted but the lock, by somebody who has not asked before.
+fn is_plain(request: &Acquire<'_>) -> bool {
+    let Acquire { lock, mint, queue, instead_of, .. } = request;
+    lock.sharing == Sharing::Alone && mint.is_none() && instead_of.is_none() && *queue != Queue::Stay
+}
+
+impl RedisMaster {
+    /// Whether a request for that value may still be on its way, from a connection that was lost. Forgets it.
+    pub(super) fn may_come_late(&self, value: LockValue) -> bool {
+        self.unanswered.take(value)
+    }
+
+    /// Takes the lock if it is free, at half of what a script costs. Says whether it did.
+    ///
+    /// The queue is not looked at: a lock that somebody waits for is handed over when it is released, so it is free only if its
+    /// holder's time is over. Whoever waits then may be overtaken, once: the release that follows serves the queue.
+    async fn acquire_free(&self, request: &Acquire<'_>) -> Result<bool> {
+        let Acquire { lock, ttl, .. } = request;
+        let mut set = redis::cmd("SET");
+        set.arg(lock.key.as_bytes()).arg(&lock.value.bytes()).arg("NX").arg("PX").arg(millis(*ttl));
+        let route = Route::to(lock.key, Server::Any, Repeat::Never);
+        match self.connection.command("lock", route, &set).await {
+            Ok(Value::Okay) => return Ok(true),
+            Ok(Value::Nil) => self.refusals.note(),
+            Ok(_) => return Err(Error::new(ErrorKind::Protocol, "lock")),
+            // Asked by the script, what it finds ours counts as granted. The request may still come, after all.
+            Err(error) if is_unanswered(&error) && request.queue == Queue::Leave => {
+                self.unanswered.note(lock.value);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(false)
+    }
+
+    async fn acquire_or_queue(&self, request: &Acquire<'_>) -> Result<Answer> {
         let Acquire { lock, ttl, mint, queue, instead_of } = request;
         let counter = self.counter(lock.key);
         let proposal = mint.map_or_else(String::new, |mint| mint.proposal.to_string());
@@ -171,31 +237,14 @@ impl LockMaster for RedisMaster {
             Err(error) if mint.is_none() && is_on_its_way(&error, *lock) => {
                 self.acquire_apart(*lock, *ttl, instead_of).await
             }
-            answer => read_answer(&answer?, mint.is_some()),
+            answer => {
+                let answer = read_answer(&answer?, mint.is_some())?;
+                if let Answer::Held(_) = answer {
+                    self.refusals.note();
+                }
+                Ok(answer)
+            }
         }
-    }
-
-    async fn extend(&self, locks: &[Extend<'_>]) -> Vec<Result<Option<Duration>>> {
-        if let [only] = locks {
-            return vec![self.extend_one(only).await];
-        }
-        self.extend_many(locks).await
-    }
-
-    async fn release(&self, lock: Owned<'_>) -> Result<Freed> {
-        self.free(lock, &[]).await
-    }
-
-    async fn leave(&self, lock: Owned<'_>, mint: Option<Mint>) -> Result<Freed> {
-        let proposal = mint.map_or_else(String::new, |mint| mint.proposal.to_string());
-        self.free(lock, &[&lock.value.bytes(), proposal.as_bytes()].concat()).await
-    }
-}
-
-impl RedisMaster {
-    /// Whether a request for that value may still be on its way, from a connection that was lost. Forgets it.
-    pub(super) fn may_come_late(&self, value: LockValue) -> bool {
-        self.unanswered.take(value)
     }
 
     async fn free(&self, lock: Owned<'_>, entry: &[u8]) -> Result<Freed> {

@@ -1,15 +1,16 @@
-//! A Redis server as one of several lock masters: one script a request.
+//! A Redis server as one of several lock masters: one script a request, or for a lock that may be free plain commands.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::Value;
+use redis::{Pipeline, Value};
 
 use super::master::{Acquired, Ask, Extended, Ledger, Look, Master, Owned, RunId, Token};
-use crate::connection::{Connection, Repeat};
+use crate::connection::{Connection, Repeat, Request, Route, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, Namespace, counter_of, shared_of, wanted_of};
+use crate::lock::refusals::Refusals;
 use crate::lock::sharing::Sharing;
 use crate::script::QuorumScripts;
 
@@ -20,6 +21,7 @@ pub(crate) struct RedisNode {
     name: String,
     ledger: Key,
     scripts: Arc<QuorumScripts>,
+    refusals: Refusals,
 }
 
 /// How long the counter of a lock outlives its last use. The ledger remembers what it may have counted to.
@@ -35,6 +37,7 @@ impl RedisNode {
             name: connection.server_name(),
             ledger: ledger.clone(),
             scripts: Arc::clone(&scripts),
+            refusals: Refusals::default(),
         };
         connections.iter().map(node).collect()
     }
@@ -72,16 +75,42 @@ impl RedisNode {
     }
 }
 
-impl Master for RedisNode {
-    fn name(&self) -> &str {
-        &self.name
+/// What came of plain commands.
+enum Plainly {
+    Granted(Acquired),
+    /// To be asked by the script, which finds what is ours already.
+    NotYet,
+}
+
+impl RedisNode {
+    /// Takes the lock if it is free, at half of what a script costs: reads the ledger and sets the key, in that order.
+    ///
+    /// A master without a ledger may have been set all the same, and so may one whose ledger has yet to learn of so long a life:
+    /// both are left to the script.
+    async fn acquire_free(&self, ask: &Ask) -> Result<Plainly> {
+        let mut commands = Pipeline::with_capacity(2);
+        commands.cmd("HMGET").arg(self.ledger.as_bytes()).arg("run").arg("longest");
+        let set = commands.cmd("SET").arg(ask.key.as_bytes()).arg(&ask.value.bytes());
+        set.arg("NX").arg("PX").arg(millis(ask.ttl));
+        let route = Route::to(&ask.key, Server::Any, Repeat::Never);
+        let answer = self.connection.send("lock", route, Request::all(&commands)).await?;
+        match parts(&answer) {
+            [ledger, Value::Okay] => Ok(match parts(ledger) {
+                [run, longest] if is_as_long(longest, ask.ttl) => match text(run) {
+                    Some(admitted) => Plainly::Granted(Acquired::Granted { counter: 0, admitted }),
+                    None => Plainly::NotYet,
+                },
+                _ => Plainly::NotYet,
+            }),
+            [_, Value::Nil] => {
+                self.refusals.note();
+                Ok(Plainly::NotYet)
+            }
+            _ => Err(senseless("lock")),
+        }
     }
 
-    fn is_run(&self, run: &RunId) -> bool {
-        self.connection.is_run(run)
-    }
-
-    async fn acquire(&self, ask: &Ask, proposal: Token) -> Result<Acquired> {
+    async fn acquire_or_look(&self, ask: &Ask, proposal: Token) -> Result<Acquired> {
         let (ttl, proposal) = (millis(ask.ttl), decimal(proposal));
         let (tokens, life) = (decimal(ask.tokens), millis(COUNTER_LIFE));
         let keys = self.keys(ask);
@@ -96,11 +125,45 @@ impl Master for RedisNode {
                 None => Err(senseless("lock")),
             },
             [Value::Int(0), Value::Int(left)] => {
+                self.refusals.note();
                 Ok(Acquired::Held { left: Duration::from_millis(unsigned(*left)) })
             }
             [Value::Int(-1)] => Ok(Acquired::Unlisted),
             _ => Err(senseless("lock")),
         }
+    }
+}
+
+/// Whether a ledger knows of lives that long.
+fn is_as_long(longest: &Value, ttl: Duration) -> bool {
+    text(longest)
+        .and_then(|longest| longest.parse().ok())
+        .is_some_and(|longest| ttl <= Duration::from_millis(longest))
+}
+
+impl Master for RedisNode {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_run(&self, run: &RunId) -> bool {
+        self.connection.is_run(run)
+    }
+
+    async fn acquire(&self, ask: &Ask, proposal: Token) -> Result<Acquired> {
+        let is_plain = ask.sharing == Sharing::Alone && ask.tokens == 0;
+        if !is_plain || self.refusals.are_recent() {
+            return self.acquire_or_look(ask, proposal).await;
+        }
+        if let Plainly::Granted(acquired) = self.acquire_free(ask).await? {
+            return Ok(acquired);
+        }
+        let acquired = self.acquire_or_look(ask, proposal).await?;
+        if acquired == Acquired::Unlisted {
+            // The key may have been set all the same.
+            self.release(ask).await?;
+        }
+        Ok(acquired)
     }
 
     async fn extend(&self, ask: &Ask, token: Token) -> Result<Extended> {
