@@ -35,8 +35,9 @@ async fn page(cache: &Keylatch, bytes: usize, id: usize) -> Page {
     Page::new(id, bytes)
 }
 
-#[cached(key = "near-page:{id}", ttl = "10m", tags = ["pages"], skip(cache), using = cache)]
-async fn near(cache: &Keylatch, id: usize) -> Arc<Page> {
+/// Of the process's own `Keylatch`, as most are.
+#[cached(key = "near-page:{id}", ttl = "10m", tags = ["pages"])]
+async fn near(id: usize) -> Arc<Page> {
     Arc::new(Page::new(id, 1_000))
 }
 
@@ -61,14 +62,14 @@ pub(crate) async fn run() {
             .await;
     }
     let cache = Keylatch::builder().redis_url(server.url.as_str()).namespace("near").build();
-    let cache = cache.expect("good settings");
+    cache.expect("good settings").install().expect("there is none yet");
     for id in 0..PAGES {
         // The first call stores, the second finds, and later ones have it in memory.
         for _ in 0..10 {
-            near(&cache, id).await;
+            near(id).await;
         }
     }
-    two_threads(&cache);
+    two_threads();
 }
 
 async fn get(mut bare: MultiplexedConnection, bytes: usize, index: usize) {
@@ -83,13 +84,13 @@ async fn hit(cache: Keylatch, bytes: usize, index: usize) {
 }
 
 /// What two threads get done, against one.
-fn two_threads(cache: &Keylatch) {
+fn two_threads() {
     if !is_wanted("hit in memory, two threads | one thread") {
         return;
     }
     let (mut one, mut two, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let (o, t) = (hits_by(cache, 1), hits_by(cache, 2));
+        let (o, t) = (hits_by(1), hits_by(2));
         ratios.push(t / o);
         one.push(o);
         two.push(t);
@@ -102,7 +103,7 @@ fn two_threads(cache: &Keylatch) {
 }
 
 /// Hits a second of so many threads together.
-fn hits_by(cache: &Keylatch, threads: usize) -> f64 {
+fn hits_by(threads: usize) -> f64 {
     let (stop, hits) = (AtomicBool::new(false), AtomicU64::new(0));
     let runtime = tokio::runtime::Handle::current();
     std::thread::scope(|scope| {
@@ -115,7 +116,7 @@ fn hits_by(cache: &Keylatch, threads: usize) -> f64 {
                 while !stop.load(Ordering::Relaxed) {
                     for id in 0..PAGES {
                         // One that is not in memory just now would have to wait, and does not count.
-                        let found = near(cache, (id + thread * PAGES / 2) % PAGES).now_or_never();
+                        let found = near((id + thread * PAGES / 2) % PAGES).now_or_never();
                         own += u64::from(std::hint::black_box(found).is_some());
                     }
                 }

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::handle::Handle;
 use super::{Keylatch, Tuning};
 use crate::invalidation::Kept;
 use crate::key::Namespace;
@@ -46,5 +47,5 @@ pub fn global() -> Keylatch {
             )
         })
     };
-    GLOBAL.get_or_init(make).clone()
+    Keylatch(Handle::OfProcess(&GLOBAL.get_or_init(make).0))
 }

@@ -3,6 +3,7 @@
 mod builder;
 mod env;
 mod global;
+mod handle;
 mod locks;
 mod settings;
 mod shutdown;
@@ -32,6 +33,8 @@ use crate::lock::{AnyMaster, EvictionCheck, Gates, Proposals, Renewals};
 use crate::store::{AnyStore, Store};
 use crate::telemetry;
 
+use handle::Handle;
+
 /// One namespace on one store: the embedded one of this process, or a Redis server. Cheap to clone.
 ///
 /// Cached functions use the global one unless they say `using = ..`: the one that was [installed](Self::install), else one
@@ -52,7 +55,7 @@ use crate::telemetry;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Keylatch(Arc<Inner>);
+pub struct Keylatch(Handle);
 
 /// Does not keep it alive.
 #[derive(Debug, Clone)]
@@ -60,7 +63,7 @@ pub(crate) struct WeakKeylatch(Weak<Inner>);
 
 impl WeakKeylatch {
     pub(crate) fn upgrade(&self) -> Option<Keylatch> {
-        self.0.upgrade().map(Keylatch)
+        self.0.upgrade().map(|inner| Keylatch(Handle::Counted(inner)))
     }
 }
 
@@ -200,7 +203,7 @@ impl Keylatch {
     ) -> Self {
         let local = local(&store, tuning);
         let lock_master = locks::master(&store, &lock_masters, &namespace, tuning.rules);
-        Self(Arc::new(Inner {
+        Self(Handle::Counted(Arc::new(Inner {
             space: KeySpace::new(&namespace),
             namespace,
             store,
@@ -217,7 +220,7 @@ impl Keylatch {
             eviction: EvictionCheck::default(),
             closed: AtomicBool::new(false),
             tuning,
-        }))
+        })))
     }
 
     /// The prefix of all keys.

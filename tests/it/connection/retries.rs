@@ -116,8 +116,9 @@ async fn reading_whose_connection_is_cut_is_repeated() {
 async fn forgotten_scripts_cost_one_more_call() {
     let server = RedisServer::start();
     let cache = keylatch(&server);
-    // By two scripts.
-    let lock_and_release = async || cache.lock("lock").acquire().await.unwrap().release().await.unwrap();
+    // By two scripts: a lock without a token is taken by a plain command.
+    let lock_and_release =
+        async || cache.lock("lock").fence().acquire().await.unwrap().release().await.unwrap();
     lock_and_release().await;
     for _ in 0..3 {
         server.query(&["CONFIG", "RESETSTAT"]).unwrap();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use keylatch::{Keylatch, LockError, with_lock};
 
-use super::{History, Masters, lock};
+use super::{History, Masters, lock, lock_of_any_kind};
 use crate::support::{RedisServer, child, until};
 
 const TTL: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ async fn many_exclude_each_other_and_tokens_grow() {
         let (cache, history) = (masters.keylatch(), history.clone());
         tasks.push(tokio::spawn(async move {
             for _ in 0..25 {
-                let had = lock(&cache, "counter", TTL).wait(Duration::from_secs(60));
+                let had = lock_of_any_kind(&cache, "counter", TTL).wait(Duration::from_secs(60));
                 had.run(async |lease| history.visit(lease, Duration::from_millis(1)).await).await.unwrap();
             }
         }));

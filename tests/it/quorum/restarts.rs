@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use keylatch::{Builder, LockError, NoVote};
 
-use super::{History, Masters, lock, over};
+use super::{History, Masters, lock, lock_of_any_kind, over};
 use crate::support::proxy::Mode;
 use crate::support::{Proxy, until};
 
@@ -70,7 +70,7 @@ async fn bare_majorities(count: usize, lasting: Duration, change: fn(Builder) ->
         tasks.push(tokio::spawn(async move {
             while Instant::now() < ends {
                 let lasting = Duration::from_millis(if fastrand::bool() { 700 } else { 30 });
-                let had = lock(&cache, "bare", TTL).wait(Duration::from_secs(1));
+                let had = lock_of_any_kind(&cache, "bare", TTL).wait(Duration::from_secs(1));
                 let _had_or_not = had.run(async |lease| history.visit(lease, lasting).await).await;
             }
         }));
@@ -155,4 +155,32 @@ async fn a_restarted_master_is_won_over_and_counts_on() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), admitted).await.expect("it never votes again");
+}
+
+/// Where no token is wanted, plain commands set the key on whatever master there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_without_a_ledger_is_left_without_the_key() {
+    let masters = Masters::start(3);
+    let cache = masters.keylatch();
+    cache.lock("plain").ttl(TTL).acquire().await.unwrap().release().await.unwrap();
+    masters.servers[1].query(&["FLUSHALL"]).unwrap();
+    let guard = cache.lock("plain").ttl(TTL).acquire().await.unwrap();
+    until("it keeps the key", || masters.holding("plain") == 2).await;
+    assert_eq!(masters.servers[1].query(&["EXISTS", "test#lock:plain"]), Ok(redis::Value::Int(0)));
+    guard.release().await.unwrap();
+}
+
+/// The ledger must know the longest life that there may be, for that long a master that has forgotten rests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn longer_lives_reach_the_ledger() {
+    let masters = Masters::start(3);
+    let cache = masters.keylatch();
+    for ttl in [TTL, 4 * TTL, 2 * TTL] {
+        cache.lock("plain").ttl(ttl).acquire().await.unwrap().release().await.unwrap();
+    }
+    let longest = redis::Value::BulkString((4 * TTL).as_millis().to_string().into());
+    for server in &masters.servers {
+        let told = || server.query(&["HGET", "test#ledger", "longest"]);
+        until("a master does not know", || told().as_ref() == Ok(&longest)).await;
+    }
 }
