@@ -1,11 +1,15 @@
-//! Two contestants, many short rounds in turn, the median of the rounds' ratios.
+//! Two contestants, many short batches in turn, the median of the ratios of neighbours: what else the machine does comes and
+//! goes, and touches both.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-const ROUNDS: usize = 9;
+/// Each contestant has the time of so many rounds.
+const ROUNDS: u32 = 9;
+/// Pairs of batches at least.
+const FEWEST: usize = 9;
 /// Seconds of one round, unless the environment says otherwise.
 const FULL: f64 = 0.25;
 
@@ -36,23 +40,23 @@ impl Contest {
             return;
         }
         let (mut bare_times, mut our_times, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-        // The first round of each warms up.
-        for round in 0..=ROUNDS {
-            let (b, o) = if round % 2 == 0 {
-                let b = self.round(&bare).await;
-                (b, self.round(&ours).await)
+        // The first batch of each warms up.
+        let _warm = (self.batch(&bare).await, self.batch(&ours).await);
+        let began = Instant::now();
+        while began.elapsed() < 2 * ROUNDS * round_time() || ratios.len() < FEWEST {
+            let (b, o) = if ratios.len() % 2 == 0 {
+                let b = self.batch(&bare).await;
+                (b, self.batch(&ours).await)
             } else {
-                let o = self.round(&ours).await;
-                (self.round(&bare).await, o)
+                let o = self.batch(&ours).await;
+                (self.batch(&bare).await, o)
             };
-            if round > 0 {
-                bare_times.push(b);
-                our_times.push(o);
-                ratios.push(match self.unit {
-                    Unit::Latency => o / b,
-                    Unit::Throughput => b / o,
-                });
-            }
+            bare_times.push(b);
+            our_times.push(o);
+            ratios.push(match self.unit {
+                Unit::Latency => o / b,
+                Unit::Throughput => b / o,
+            });
         }
         let (what, against) = name.split_once(" | ").expect("two names");
         println!(
@@ -65,41 +69,26 @@ impl Contest {
     }
 
     /// Seconds per call: of one task's call, or of all calls together.
-    async fn round<F>(self, call: &impl Fn(usize) -> F) -> f64
+    async fn batch<F>(self, call: &impl Fn(usize) -> F) -> f64
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let limit = round_time();
+        // Of one task so many that its start is nothing beside them. It is a task of the runtime, as in a service, not the
+        // thread that blocks on the whole.
+        let each = if self.tasks == 1 { 64 } else { 16 };
         let began = Instant::now();
-        let mut calls = 0_u32;
-        if self.tasks == 1 {
-            // In a task of the runtime, as in a service, not on the thread that blocks on the whole.
-            while began.elapsed() < limit {
-                let batch: Vec<F> = (0..64).map(call).collect();
-                let done = tokio::spawn(async move {
-                    for one in batch {
-                        one.await;
-                    }
-                });
-                done.await.expect("no call panics");
-                calls += 64;
-            }
-        } else {
-            while began.elapsed() < limit {
-                let tasks = (0..self.tasks).map(|task| {
-                    let batch: Vec<F> = (0..16).map(|index| call(task * 16 + index)).collect();
-                    tokio::spawn(async move {
-                        for one in batch {
-                            one.await;
-                        }
-                    })
-                });
-                for task in join_all(tasks).await {
-                    task.expect("no call panics");
+        let tasks = (0..self.tasks).map(|task| {
+            let calls: Vec<F> = (0..each).map(|index| call(task * each + index)).collect();
+            tokio::spawn(async move {
+                for one in calls {
+                    one.await;
                 }
-                calls += u32::try_from(self.tasks * 16).expect("few tasks");
-            }
+            })
+        });
+        for task in join_all(tasks).await {
+            task.expect("no call panics");
         }
+        let calls = u32::try_from(self.tasks * each).expect("few tasks");
         began.elapsed().as_secs_f64() / f64::from(calls)
     }
 

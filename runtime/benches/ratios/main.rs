@@ -1,7 +1,7 @@
 //! Ratios to the bare client and the bare codec, measured side by side in one run.
 //!
-//! Each line interleaves short rounds of both contestants and shows the median of the rounds' ratios, which other work on
-//! the machine disturbs far less than absolute figures. `KEYLATCH_BENCH_SECONDS` is the time of one round (default 0.25).
+//! Each line lets both contestants take turns, a batch of calls at a time, and shows the median of the ratios of neighbours, which
+//! other work on the machine disturbs far less than absolute figures. `KEYLATCH_BENCH_SECONDS` is the time of one round (default 0.25).
 //!
 //! `cargo bench -p keylatch --bench ratios`; with ` -- managed` behind it, only the lines with that word.
 
