@@ -30,6 +30,7 @@ mod random;
 mod script;
 mod store;
 mod telemetry;
+mod threads;
 
 pub use cache::explanation;
 pub use cache::{

@@ -1,7 +1,9 @@
 //! A count that many threads add to at the same time: each has a place of its own, for a cache line that all of them write
 //! would be what hits in memory wait for.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::threads;
 
 /// Threads beyond so many share places.
 const PLACES: usize = 8;
@@ -22,24 +24,13 @@ impl Count {
     /// Adds one.
     #[inline]
     pub(super) fn add(&self) {
-        self.0[place()].0.fetch_add(1, Ordering::Relaxed);
+        self.0[threads::place() % PLACES].0.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What all have added.
     pub(super) fn sum(&self) -> u64 {
         self.0.iter().map(|place| place.0.load(Ordering::Relaxed)).sum()
     }
-}
-
-/// The place of this thread.
-#[inline]
-fn place() -> usize {
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static PLACE: usize = THREADS.fetch_add(1, Ordering::Relaxed) % PLACES;
-    }
-    // A thread that ends may still answer a call.
-    PLACE.try_with(|place| *place).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -2,13 +2,19 @@
 //!
 //! Commands stay on one connection as long as answers keep coming over it: sent together they cost far less than spread
 //! (measured: spreading each command over five takes a third of the throughput). A connection over which nothing has come
-//! for a moment is left to what already waits there, and the next one has its turn.
+//! for a moment is left to what already waits there, and the next one has its turn. Where very many commands are under way,
+//! each thread has a connection of its own: then what threads share costs more than what is sent together saves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::link::{Link, Live};
 use crate::clock::{self, Instant};
+use crate::threads;
+
+/// Commands under way on one connection from which on threads part. (Measured with two threads and 512 callers: a seventh more
+/// throughput; with 64 callers they are better together.)
+const CROWDED: u64 = 160;
 
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -37,10 +43,21 @@ impl Pool {
         let current = self.links[index].current().map(|live| (index, live));
         match current {
             Some((index, live)) if !live.is_suspect() && !live.traffic.is_held_up(micros) => {
-                Some((index, live))
+                if live.traffic.under_way() < CROWDED {
+                    return Some((index, live));
+                }
+                Some(self.of_this_thread(index, micros).unwrap_or((index, live)))
             }
             current => self.next(index, current, micros),
         }
+    }
+
+    /// Where many commands are under way, threads have connections of their own, so that none waits for the others' cache
+    /// lines, and answers are read by several.
+    fn of_this_thread(&self, index: usize, micros: u64) -> Option<(usize, Arc<Live>)> {
+        let place = (index + threads::place()) % self.links.len();
+        let live = self.links[place].current()?;
+        (!live.is_suspect() && !live.traffic.is_held_up(micros)).then_some((place, live))
     }
 
     /// The next one that answers. Where all are held up, it is the server that is slow: then the present one is as good as any,

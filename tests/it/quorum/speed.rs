@@ -81,6 +81,27 @@ fn marked(what: &str, took: Duration, mark: Duration) {
     assert!(took <= allowed, "{what}: {took:?}, at most {allowed:?}");
 }
 
+/// The median of a bare command over one line.
+async fn bare(port: u16) -> Duration {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).expect("a good URL");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("it answers");
+    let mut took = Vec::new();
+    for _ in 0..300 {
+        let began = Instant::now();
+        let mut set = redis::cmd("SET");
+        set.arg("bare")
+            .arg("value")
+            .arg("PX")
+            .arg(10_000)
+            .exec_async(&mut connection)
+            .await
+            .expect("it answers");
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    took[took.len() / 2]
+}
+
 async fn over_a_millisecond(count: usize) {
     let masters = Masters::start(count);
     let half = Duration::from_micros(500);
@@ -100,6 +121,8 @@ async fn over_a_millisecond(count: usize) {
         took[took.len() / 2]
     };
     median(50).await;
+    // What the lines cost by themselves, on a machine whose threads all have something to do.
+    eprintln!("one command over one line, p50: {:?}", bare(lines[0].port).await);
     marked(&format!("{count} masters 1 ms away, p50"), median(300).await, Duration::from_micros(1_250));
     lines[0].set(Duration::from_millis(50));
     marked(
