@@ -244,15 +244,19 @@ async fn those_who_are_told_late_do_not_have_it() {
     let server = RedisServer::start();
     let cache = keylatch(&server);
     let guard = waiting(&cache).acquire().await.unwrap();
-    let mut late: Vec<_> =
+    let late: Vec<_> =
         (0..LATE).map(|_| child::start("locks::waiting::child_comes_in", &server.url())).collect();
     until("all queue", || queue_len(&server) == LATE).await;
-    late.iter().for_each(|child| signal(child.id(), "STOP"));
+    for child in &late {
+        signal(child.id(), "STOP");
+    }
     let next = tokio::spawn(waiting(&cache).acquire());
     guard.release().await.unwrap();
     let next = next.await.unwrap().unwrap();
     server.query(&["SET", "inside", "somebody"]).unwrap();
-    late.iter().for_each(|child| signal(child.id(), "CONT"));
+    for child in &late {
+        signal(child.id(), "CONT");
+    }
     until("all ask again", || queue_len(&server) == LATE).await;
     // As long as one that relied on the old message would take to come in.
     tokio::time::sleep(Duration::from_millis(300)).await;
