@@ -45,11 +45,6 @@ impl Topology for Sentinels {
 }
 
 impl Topology for Cluster {
-    /// Six servers share the machine.
-    fn keys(&self) -> usize {
-        KEYS_PER_RUN / 4
-    }
-
     fn builder(&self) -> Builder {
         Keylatch::builder().cluster(self.addresses())
     }
