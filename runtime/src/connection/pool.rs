@@ -42,7 +42,7 @@ impl Pool {
         let index = self.current.load(Ordering::Relaxed);
         let current = self.links[index].current().map(|live| (index, live));
         match current {
-            Some((index, live)) if !live.is_suspect() && !live.traffic.is_held_up(micros) => {
+            Some((index, live)) if is_answering(&live, micros) => {
                 if live.traffic.under_way() < CROWDED {
                     return Some((index, live));
                 }
@@ -57,7 +57,7 @@ impl Pool {
     fn of_this_thread(&self, index: usize, micros: u64) -> Option<(usize, Arc<Live>)> {
         let place = (index + threads::place()) % self.links.len();
         let live = self.links[place].current()?;
-        (!live.is_suspect() && !live.traffic.is_held_up(micros)).then_some((place, live))
+        is_answering(&live, micros).then_some((place, live))
     }
 
     /// The next one that answers. Where all are held up, it is the server that is slow: then the present one is as good as any,
@@ -106,4 +106,9 @@ impl Pool {
     pub(super) fn micros(&self, at: Instant) -> u64 {
         u64::try_from((at - self.epoch).as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+/// Whether answers come over it as they should.
+fn is_answering(live: &Live, micros: u64) -> bool {
+    !live.is_suspect() && !live.traffic.is_held_up(micros)
 }

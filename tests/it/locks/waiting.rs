@@ -258,8 +258,9 @@ async fn those_who_are_told_late_do_not_have_it() {
         signal(child.id(), "CONT");
     }
     until("all ask again", || queue_len(&server) == LATE).await;
-    // As long as one that relied on the old message would take to come in.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // One that relied on the old message would come in now; those who do not ask, at their times, twice each on average.
+    let asked = server.calls("evalsha");
+    until("they do not ask any more", || server.calls("evalsha") >= asked + 2 * LATE as u64).await;
     next.lease().check().expect("it is not lost meanwhile");
     server.query(&["DEL", "inside"]).unwrap();
     next.release().await.unwrap();

@@ -98,6 +98,10 @@ async fn bare(port: u16) -> Duration {
             .expect("it answers");
         took.push(began.elapsed());
     }
+    middle(took)
+}
+
+fn middle(mut took: Vec<Duration>) -> Duration {
     took.sort_unstable();
     took[took.len() / 2]
 }
@@ -117,8 +121,7 @@ async fn over_a_millisecond(count: usize) {
             took.push(began.elapsed());
             guard.release().await.expect("a quorum");
         }
-        took.sort_unstable();
-        took[took.len() / 2]
+        middle(took)
     };
     median(50).await;
     // What the lines cost by themselves, on a machine whose threads all have something to do.

@@ -25,7 +25,8 @@ use super::value::LockValue;
 use crate::error::Result;
 use crate::key::Key;
 
-/// A lock master. Each request is one round trip, or two where a lock is found held, and may be repeated: what it finds done already counts as done.
+/// A lock master. Each request is one round trip, or two where a lock is found held, and may be repeated: what it finds done
+/// already counts as done.
 ///
 /// Every future may be dropped at any await; what it was about to do then happened or did not.
 pub(crate) trait LockMaster: Send + Sync {

@@ -75,19 +75,12 @@ impl RedisNode {
     }
 }
 
-/// What came of plain commands.
-enum Plainly {
-    Granted(Acquired),
-    /// To be asked by the script, which finds what is ours already.
-    NotYet,
-}
-
 impl RedisNode {
     /// Takes the lock if it is free, at half of what a script costs: reads the ledger and sets the key, in that order.
     ///
     /// A master without a ledger may have been set all the same, and so may one whose ledger has yet to learn of so long a life:
-    /// both are left to the script.
-    async fn acquire_free(&self, ask: &Ask) -> Result<Plainly> {
+    /// both are left to the script, which finds what is ours already. `None`: the script is to be asked.
+    async fn acquire_free(&self, ask: &Ask) -> Result<Option<Acquired>> {
         let mut commands = Pipeline::with_capacity(2);
         commands.cmd("HMGET").arg(self.ledger.as_bytes()).arg("run").arg("longest");
         let set = commands.cmd("SET").arg(ask.key.as_bytes()).arg(&ask.value.bytes());
@@ -96,15 +89,14 @@ impl RedisNode {
         let answer = self.connection.send("lock", route, Request::all(&commands)).await?;
         match parts(&answer) {
             [ledger, Value::Okay] => Ok(match parts(ledger) {
-                [run, longest] if is_as_long(longest, ask.ttl) => match text(run) {
-                    Some(admitted) => Plainly::Granted(Acquired::Granted { counter: 0, admitted }),
-                    None => Plainly::NotYet,
-                },
-                _ => Plainly::NotYet,
+                [run, longest] if is_as_long(longest, ask.ttl) => {
+                    text(run).map(|admitted| Acquired::Granted { counter: 0, admitted })
+                }
+                _ => None,
             }),
             [_, Value::Nil] => {
                 self.refusals.note();
-                Ok(Plainly::NotYet)
+                Ok(None)
             }
             _ => Err(senseless("lock")),
         }
@@ -155,7 +147,7 @@ impl Master for RedisNode {
         if !is_plain || self.refusals.are_recent() {
             return self.acquire_or_look(ask, proposal).await;
         }
-        if let Plainly::Granted(acquired) = self.acquire_free(ask).await? {
+        if let Some(acquired) = self.acquire_free(ask).await? {
             return Ok(acquired);
         }
         let acquired = self.acquire_or_look(ask, proposal).await?;
