@@ -120,8 +120,8 @@ impl Process {
     async fn stale(&self, ids: impl IntoIterator<Item = usize>) -> Vec<usize> {
         let mut stale = Vec::new();
         for id in ids {
-            for cached in [entry(self, id).peek().await, made(self, id).peek().await] {
-                if cached.expect("the store is up").is_some_and(|cached| cached != self.data.at(id)) {
+            for cached in [until_read(|| entry(self, id)).await, until_read(|| made(self, id)).await] {
+                if cached.is_some_and(|cached| cached != self.data.at(id)) {
                     stale.push(id);
                 }
             }
@@ -141,6 +141,21 @@ impl Process {
             assert!(began.elapsed() < NOTICED, "still old: {stale:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+/// What is cached. A server that has just been seen to have taken over is not read before it has been told the last
+/// invalidations, which may be at any time after slots moved: a cluster's nodes are looked up every five seconds.
+async fn until_read<C: CachedCall<Value = u64>>(call: impl Fn() -> C) -> Option<u64> {
+    let began = Instant::now();
+    loop {
+        match call().peek().await {
+            Ok(cached) => return cached,
+            Err(error) => {
+                assert!(error.is_retryable() && began.elapsed() < PATIENCE, "no reads any more: {error}");
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
