@@ -6,6 +6,7 @@ mod gather;
 mod identity;
 mod many;
 mod merge;
+mod put;
 mod spread;
 mod sweep;
 mod writes;
@@ -26,7 +27,6 @@ use crate::invalidation::Report;
 use crate::key::{FullPattern, Key};
 use crate::local::Local;
 use crate::script::{Lua, Scripts};
-use crate::store::Lease;
 
 use answer::{guarded, unexpected, wire};
 use capture::Captures;
@@ -35,9 +35,6 @@ pub(crate) use merge::{Glance, Seen};
 use merge::Merger;
 use writes::Writes;
 
-/// How long the lease lives under which a value is put: time enough for the second step.
-const PUT_LEASE: Duration = Duration::from_secs(10);
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct RedisStore {
@@ -45,13 +42,13 @@ pub(crate) struct RedisStore {
     reads: Merger,
     writes: Writes,
     captures: Captures,
-    scripts: Scripts,
+    scripts: Arc<Scripts>,
 }
 
 impl RedisStore {
     pub(crate) fn new(connection: Connection) -> Self {
         let (reads, writes) = (Merger::new(connection.clone()), Writes::new(&connection));
-        Self { reads, writes, connection, captures: Captures::default(), scripts: Scripts::new() }
+        Self { reads, writes, connection, captures: Captures::default(), scripts: Arc::new(Scripts::new()) }
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -262,17 +259,9 @@ impl Store for RedisStore {
     }
 
     async fn put(&self, slot: &Key, value: &[u8], life: Duration) -> Result<Guarded> {
-        // A put that is given up may still be carried out, after a later invalidation. In one step it would bring the value
-        // back; in two, the second finds its lease gone.
-        let lease = Lease::new();
-        let lease_life = millis(PUT_LEASE).to_string();
-        let args = [&*wire(&self.connection, lease.as_bytes()), lease_life.as_bytes()];
         let slots = [slot];
         let _changed = self.changes(&slots);
-        match self.guarded("put", Repeat::Never, &self.scripts.put, slot, &args).await? {
-            Guarded::Applied => self.replace(slot, lease.as_bytes(), value, life).await,
-            Guarded::Refused => Ok(Guarded::Refused),
-        }
+        put::put(self, slot, value, life).await
     }
 
     async fn extend(&self, key: &Key, expected: &[u8], life: Duration) -> Result<Guarded> {
