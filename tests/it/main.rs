@@ -10,6 +10,7 @@ mod explain;
 mod failover;
 mod faults;
 mod fresh;
+mod given_up;
 mod global;
 mod health;
 mod held;

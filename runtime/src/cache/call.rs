@@ -100,6 +100,10 @@ pub trait CachedCall: Future + Named {
     ///
     /// # Errors
     /// When the value cannot be encoded or the server cannot be reached.
+    ///
+    /// # Cancel safety
+    /// Dropped, it has stored the value, or left the entry as it was, or absent; nobody waits for it. Entries made from the one before are
+    /// invalidated behind the caller.
     fn put(self, value: Self::Value) -> impl Future<Output = Result<()>> + Send
     where
         Self: Sized;

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use super::Function;
 use super::decision::Prefix;
 use super::dependencies::{Recorder, Used};
+use super::made_from::MadeFrom;
 use super::plan::{Mode, Plan};
 use super::single_flight::{Ending, Flight};
 use crate::clock::{self, Instant};
-use crate::invalidation::Invalidation;
 use crate::key::Key;
 use crate::store::{Guarded, Stamp, Store};
 use crate::{Keylatch, telemetry};
@@ -125,26 +125,29 @@ impl Lead {
     /// whatever has changed since.
     pub(super) async fn store(mut self, envelope: Vec<u8>, life: Duration) {
         let began = clock::now();
+        let made_from =
+            self.replaces.then(|| MadeFrom::new(&self.home, self.function, vec![self.key.clone()]));
         let filled = self.fill(&envelope, life).await;
         match filled {
             Ok(Guarded::Applied) => {
                 telemetry::stored(self.function.name(), &self.key, clock::now() - began);
-                if self.replaces {
-                    invalidate_made_from(self.home.clone(), self.function, &self.key).await;
+                if let Some(made_from) = made_from {
+                    // A failure is kept, repeated and traced there.
+                    let _ = made_from.invalidate().await;
                 }
             }
             Ok(Guarded::Refused) => {
                 self.function.count_refused();
                 telemetry::not_stored(self.function.name(), &self.key, "invalidated meanwhile");
+                if let Some(made_from) = made_from {
+                    made_from.call_off();
+                }
             }
             Err(error) => {
                 self.function.count_error();
                 telemetry::cache_failed(self.function.name(), &self.key, &error);
                 // It may have been stored all the same; but the caller is not to wait for a server that hangs.
-                if self.replaces {
-                    let (home, function, key) = (self.home.clone(), self.function, self.key.clone());
-                    tokio::spawn(async move { invalidate_made_from(home, function, &key).await });
-                }
+                drop(made_from);
             }
         }
         self.end(Ending::Loaded(Bytes::from(envelope)));
@@ -209,14 +212,6 @@ impl Drop for Lead {
             });
         }
     }
-}
-
-/// Entries made from the one before a new value was stored must go.
-async fn invalidate_made_from(home: Keylatch, function: &'static Function, key: &Key) {
-    let mut invalidation = Invalidation::new(function, home);
-    invalidation.made_from(key);
-    // A failure is kept, repeated and traced there.
-    let _ = invalidation.apply().await;
 }
 
 /// Runs the body while its lease is kept.

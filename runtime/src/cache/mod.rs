@@ -19,6 +19,7 @@ mod glance;
 mod held;
 mod keeper;
 mod lead;
+mod made_from;
 mod options;
 mod outcome;
 mod plan;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::decision::Expected;
 use super::flow::header;
+use super::made_from::MadeFrom;
 use super::plan::{Plan, STAMP_MARGIN};
 use crate::clock;
 use crate::codec::envelope::encode_packed;
 use crate::codec::{CodecError, CodecHandle};
 use crate::error::{Error, ErrorKind, Result};
-use crate::invalidation::Invalidation;
 use crate::key::Key;
 use crate::store::{Guarded, Stamp, Store};
 
@@ -71,12 +71,14 @@ pub(super) async fn put(plan: &Plan, encoded: Encoded) -> Result<bool> {
     let life = plan.options.aging.kept(encoded.life.unwrap_or_default());
     let Some(stamps) = capture(plan, plan.stamp_life().max(life)).await? else { return Ok(false) };
     let Some((envelope, life)) = encoded.envelope(plan, &stamps)? else { return Ok(false) };
-    let began = clock::now();
-    if plan.home.store().put(&plan.key, &envelope, life).await? == Guarded::Refused {
-        return Ok(false);
+    let replacing = Replacing::of(plan);
+    match plan.home.store().put(&plan.key, &envelope, life).await? {
+        Guarded::Applied => replacing.done(plan).await.map(|()| true),
+        Guarded::Refused => {
+            replacing.made_from.call_off();
+            Ok(false)
+        }
     }
-    stored(plan, began).await?;
-    Ok(true)
 }
 
 /// The stamps as they are now, made where they are missing; `None` if one is held.
@@ -95,10 +97,20 @@ pub(super) async fn push_forward(plan: &Plan, life: Duration) {
     }
 }
 
-/// Entries made from the value before this one must go.
-pub(super) async fn stored(plan: &Plan, began: clock::Instant) -> Result<()> {
-    crate::telemetry::stored(plan.function.name(), &plan.key, clock::now() - began);
-    let mut invalidation = Invalidation::new(plan.function, plan.home.clone());
-    invalidation.made_from(&plan.key);
-    invalidation.apply().await
+/// A value that is about to be replaced: what was made from it must go.
+pub(super) struct Replacing {
+    pub(super) made_from: MadeFrom,
+    began: clock::Instant,
+}
+
+impl Replacing {
+    pub(super) fn of(plan: &Plan) -> Self {
+        let made_from = MadeFrom::new(&plan.home, plan.function, vec![plan.key.clone()]);
+        Self { made_from, began: clock::now() }
+    }
+
+    pub(super) async fn done(self, plan: &Plan) -> Result<()> {
+        crate::telemetry::stored(plan.function.name(), &plan.key, clock::now() - self.began);
+        self.made_from.invalidate().await
+    }
 }

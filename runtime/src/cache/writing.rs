@@ -12,13 +12,13 @@ use super::decision::Prefix;
 use super::function::Function;
 use super::outcome::Outcome;
 use super::plan::Plan;
-use super::put::{self, Encoded};
+use super::put::{self, Encoded, Replacing};
 use crate::codec::envelope;
 use crate::error::Result;
 use crate::invalidation::Invalidation;
 use crate::key::Key;
 use crate::store::{Claim, ClaimRequest, Freshness, Guarded, Lease, MARK_LIFE, Slot, Stamp, Store};
-use crate::{clock, telemetry};
+use crate::telemetry;
 
 /// The puts of one run of a writer. Filled in by generated code: [`before`](Self::before) for what is known then, [`run`](Self::run),
 /// the values if the body has succeeded, and [`finish`](Self::finish).
@@ -219,13 +219,11 @@ async fn store(plan: &Plan, right: Right, value: Option<Encoded>) -> Result<bool
     };
     let Some((envelope, life)) = encoded.envelope(plan, &stamps)? else { return Ok(false) };
     put::push_forward(plan, life).await;
-    let began = clock::now();
+    let replacing = Replacing::of(plan);
     match plan.home.store().replace(&plan.key, &seen, &envelope, life).await? {
-        Guarded::Applied => {
-            put::stored(plan, began).await?;
-            Ok(true)
-        }
+        Guarded::Applied => replacing.done(plan).await.map(|()| true),
         Guarded::Refused => {
+            replacing.made_from.call_off();
             plan.function.count_refused();
             Ok(false)
         }

@@ -10,11 +10,11 @@ use bytes::Bytes;
 
 use crate::cache::decision::Prefix;
 use crate::cache::dependencies::Used;
+use crate::cache::made_from::MadeFrom;
 use crate::cache::plan::{Mode, Plan, STAMP_MARGIN};
 use crate::cache::single_flight::{Ending, Flight};
 use crate::clock::{self, Instant};
 use crate::error::Result;
-use crate::invalidation::Invalidation;
 use crate::key::Key;
 use crate::store::{
     Guarded, Held, ManyClaimed, ManyClaims, Replacement, SlotClaim, Stamp, StampState, Store,
@@ -221,10 +221,16 @@ impl<'a> Leads<'a> {
         }
         self.push_stamps_forward(&filled).await;
         let began = clock::now();
+        let plan = self.plan;
+        let replaces = plan.mode == Mode::Refresh;
+        let keys = || self.all.iter().map(|lead| lead.key.clone()).collect();
+        let mut made_from = replaces.then(|| MadeFrom::new(&plan.home, plan.function, keys()));
         let outcomes = self.fill(&filled).await;
         let took = clock::now() - began;
-        let plan = self.plan;
-        let mut replaced = Vec::new();
+        if let Some(made_from) = &mut made_from {
+            // After a failure it may have been stored all the same.
+            made_from.retain(outcomes.iter().map(|outcome| !matches!(outcome, Ok(Guarded::Refused))));
+        }
         for ((lead, outcome), (envelope, _)) in self.all.iter_mut().zip(outcomes).zip(filled) {
             match outcome {
                 Ok(Guarded::Applied) => telemetry::stored(plan.function.name(), &lead.key, took),
@@ -237,20 +243,12 @@ impl<'a> Leads<'a> {
                     telemetry::cache_failed(plan.function.name(), &lead.key, error);
                 }
             }
-            // After a failure it may have been stored all the same.
-            if !matches!(outcome, Ok(Guarded::Refused)) {
-                replaced.push(lead.key.clone());
-            }
             lead.end(plan, Ending::Loaded(Bytes::from(envelope)));
         }
         declined.give_up(Ending::NotForStoring).await;
-        if plan.mode == Mode::Refresh && !replaced.is_empty() {
-            // Entries made from those before must go. A failure is kept, repeated and traced there.
-            let mut invalidation = Invalidation::new(plan.function, plan.home.clone());
-            for key in &replaced {
-                invalidation.made_from(key);
-            }
-            let _ = invalidation.apply().await;
+        if let Some(made_from) = made_from {
+            // A failure is kept, repeated and traced there.
+            let _ = made_from.invalidate().await;
         }
     }
 
