@@ -1,12 +1,12 @@
-//! Calls that are given up half-way, after each of their steps: nobody waits for what they leave, and nothing stays that was made from
-//! what they replaced.
+//! Calls that are given up half-way, after each of their steps, as when a client hangs up: nobody waits for what they leave, a write that has
+//! happened is seen, and nothing stays that was made from what was replaced.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use keylatch::{CachedBatch, CachedCall, Keylatch, cache_put, cached};
+use keylatch::{CachedBatch, CachedCall, Keylatch, cache_invalidate, cache_put, cached};
 
 use crate::support::dropped::dropped_after;
 use crate::support::{RedisServer, builder, keylatch, until};
@@ -44,14 +44,16 @@ async fn a_dropped_put_leaves_no_lease() {
 struct Db {
     cache: Keylatch,
     version: AtomicU64,
+    /// Whether the body of a writer has run to its end, or whatever else must be seen from then on has begun.
+    written: AtomicBool,
 }
 
-#[cached(key = "row:{id}", ttl = "10m", local = off, skip(db), using = db.cache)]
+#[cached(key = "row:{id}", ttl = "10m", tags = ["rows"], local = off, skip(db), using = db.cache)]
 async fn row(db: &Db, id: u64) -> u64 {
     db.version.load(Ordering::SeqCst)
 }
 
-#[cached(key = "row:{ids[]}", ttl = "10m", skip(db), using = db.cache)]
+#[cached(key = "row:{ids[]}", ttl = "10m", tags = ["rows"], skip(db), using = db.cache)]
 async fn rows(db: &Db, ids: Vec<u64>) -> HashMap<u64, u64> {
     ids.into_iter().map(|id| (id, db.version.load(Ordering::SeqCst))).collect()
 }
@@ -61,17 +63,42 @@ async fn made(db: &Db, id: u64) -> u64 {
     row(db, id).await
 }
 
+impl Db {
+    fn on(server: &RedisServer) -> Arc<Self> {
+        let cache = builder(server).build().expect("good settings");
+        Arc::new(Self { cache, version: AtomicU64::new(1), written: AtomicBool::new(false) })
+    }
+
+    fn write(&self) -> u64 {
+        self.written.store(true, Ordering::SeqCst);
+        self.version.fetch_add(1, Ordering::SeqCst) + 1
+    }
+}
+
 #[cache_put(row(db, id))]
-async fn write(db: &Db, id: u64) -> u64 {
-    db.version.load(Ordering::SeqCst)
+async fn put_by(db: &Db, id: u64) -> u64 {
+    db.write()
+}
+
+#[cache_invalidate(row(db, id))]
+async fn invalidate_by(db: &Db, id: u64) -> u64 {
+    db.write() + id
+}
+
+#[cache_invalidate(tags = ["rows"], using = db.cache)]
+async fn invalidate_tag_by(db: &Db) -> u64 {
+    db.write()
 }
 
 /// Replaces a row in that way, given up after each of its steps. If the new row is there afterwards, what was made from the old one is
 /// not, at the latest when what was left behind has been carried out.
 async fn nothing_made_from_the_old_row_stays(replace: impl AsyncFn(Arc<Db>, u64)) {
     let server = RedisServer::start();
-    let db =
-        Arc::new(Db { cache: builder(&server).build().expect("good settings"), version: AtomicU64::new(1) });
+    let db = Arc::new(Db {
+        cache: builder(&server).build().expect("good settings"),
+        version: AtomicU64::new(1),
+        written: AtomicBool::new(false),
+    });
     let (mut dropped, mut replaced) = (0, 0);
     for late in [false, true] {
         for polls in 1.. {
@@ -122,10 +149,77 @@ async fn a_put() {
     .await;
 }
 
+/// Writes in that way, given up after each of its steps. From when the write has happened, it is seen: by this process at once, by others as
+/// soon as the server has been told.
+async fn what_is_written_is_seen(write: impl AsyncFn(Arc<Db>)) {
+    let server = RedisServer::start();
+    let (db, other) = (Db::on(&server), Db::on(&server));
+    let (mut dropped, mut written) = (0, 0);
+    for late in [false, true] {
+        for polls in 1.. {
+            assert_eq!(made(&db, 1).await, row(&db, 1).await);
+            db.written.store(false, Ordering::SeqCst);
+            let done = dropped_after(write(Arc::clone(&db)), polls, late).await;
+            if db.written.load(Ordering::SeqCst) {
+                written += 1;
+                let version = db.version.load(Ordering::SeqCst);
+                assert_eq!(row(&db, 1).await, version, "given up after {polls} polls: an old row");
+                assert_eq!(made(&db, 1).await, version, "given up after {polls} polls: made from an old row");
+                let began = Instant::now();
+                while row(&other, 1).peek().await.expect("the store is up").is_some_and(|row| row != version)
+                {
+                    assert!(began.elapsed() < SOON, "given up after {polls} polls: an old row elsewhere");
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+            if done {
+                break;
+            }
+            dropped += 1;
+        }
+    }
+    assert!(dropped >= 2, "it was given up after each step: {dropped}");
+    assert!(written > 2, "it was given up behind the write, too: {written}");
+}
+
 #[tokio::test]
-async fn a_put_of_a_writer() {
-    nothing_made_from_the_old_row_stays(async |db, _| {
-        write(&db, 1).await;
+async fn a_writer_that_puts() {
+    what_is_written_is_seen(async |db| {
+        put_by(&db, 1).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_writer_that_invalidates() {
+    what_is_written_is_seen(async |db| {
+        invalidate_by(&db, 1).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_writer_that_invalidates_a_tag() {
+    what_is_written_is_seen(async |db| {
+        invalidate_tag_by(&db).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_invalidation() {
+    what_is_written_is_seen(async |db| {
+        db.write();
+        row(&db, 1).invalidate().await.expect("the store is up");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_invalidation_of_a_batch() {
+    what_is_written_is_seen(async |db| {
+        db.write();
+        rows(&db, vec![1]).invalidate().await.expect("the store is up");
     })
     .await;
 }

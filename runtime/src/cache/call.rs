@@ -116,7 +116,7 @@ pub trait CachedCall: Future + Named {
     /// again.
     ///
     /// # Cancel safety
-    /// Not cancel safe: a dropped invalidation happened or did not.
+    /// Dropped once it has begun, it is kept as after a failure: it happens behind the caller, and before this process reads anything again.
     fn invalidate(self) -> impl Future<Output = Result<()>> + Send
     where
         Self: Sized;

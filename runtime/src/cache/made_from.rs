@@ -32,32 +32,28 @@ impl MadeFrom {
 
     /// All of them have been replaced. A failure is kept, repeated and traced as that of any invalidation.
     pub(super) async fn invalidate(mut self) -> Result<()> {
-        let outcome = invalidate(self.home.clone(), self.function, &self.keys).await;
-        self.keys.clear();
-        outcome
+        match self.take() {
+            Some(invalidation) => invalidation.apply().await,
+            None => Ok(()),
+        }
+    }
+
+    fn take(&mut self) -> Option<Invalidation> {
+        if self.keys.is_empty() {
+            return None;
+        }
+        let mut invalidation = Invalidation::new(self.function, self.home.clone());
+        for key in self.keys.drain(..) {
+            invalidation.made_from(&key);
+        }
+        Some(invalidation)
     }
 }
 
 impl Drop for MadeFrom {
     fn drop(&mut self) {
-        if self.keys.is_empty() {
-            return;
-        }
-        let (home, function, keys) = (self.home.clone(), self.function, std::mem::take(&mut self.keys));
-        // Without a runtime nobody could do it: the process is about to end.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { invalidate(home, function, &keys).await });
+        if let Some(invalidation) = self.take() {
+            invalidation.leave_behind();
         }
     }
-}
-
-async fn invalidate(home: Keylatch, function: &'static Function, keys: &[Key]) -> Result<()> {
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let mut invalidation = Invalidation::new(function, home);
-    for key in keys {
-        invalidation.made_from(key);
-    }
-    invalidation.apply().await
 }

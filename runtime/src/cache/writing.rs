@@ -143,9 +143,13 @@ impl Entry {
     async fn store_or_invalidate(self, function: &'static Function) {
         let Self { plan, right, value } = self;
         let limit = plan.options.timeout;
+        let mut unsettled = Unsettled(Some((function, &plan)));
         let stored = plan.home.in_time(limit, "put", pin!(store(&plan, right, value))).await;
         match stored {
-            Ok(true) => return,
+            Ok(true) => {
+                unsettled.0 = None;
+                return;
+            }
             Ok(false) => telemetry::put_refused(plan.function.name(), &plan.key),
             Err(error) => {
                 plan.function.count_error();
@@ -153,10 +157,10 @@ impl Entry {
             }
         }
         // What is there may be from before the write.
-        let mut invalidation = Invalidation::new(function, plan.home.clone());
-        invalidation.entry(&plan);
-        // A failure is kept, repeated and traced there.
-        let _ = invalidation.apply().await;
+        if let Some(invalidation) = unsettled.take() {
+            // A failure is kept, repeated and traced there.
+            let _ = invalidation.apply().await;
+        }
     }
 
     async fn leave(self) {
@@ -164,6 +168,26 @@ impl Entry {
             let release = pin!(self.plan.home.store().release(&self.plan.key, seen));
             // A mark that stays expires by itself, and is in nobody's way.
             let _ = self.plan.home.in_time(self.plan.options.timeout, "release", release).await;
+        }
+    }
+}
+
+/// An entry that may be from before the write. If its writer is dropped now, it is invalidated behind it.
+struct Unsettled<'a>(Option<(&'static Function, &'a Plan)>);
+
+impl Unsettled<'_> {
+    fn take(&mut self) -> Option<Invalidation> {
+        let (function, plan) = self.0.take()?;
+        let mut invalidation = Invalidation::new(function, plan.home.clone());
+        invalidation.entry(plan);
+        Some(invalidation)
+    }
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        if let Some(invalidation) = self.take() {
+            invalidation.leave_behind();
         }
     }
 }

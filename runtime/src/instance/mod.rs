@@ -245,6 +245,9 @@ impl Keylatch {
     /// # Errors
     /// When the server cannot be reached: the invalidation is then kept, and repeated before this process reads anything
     /// again. The same holds for all invalidations below.
+    ///
+    /// # Cancel safety
+    /// Dropped once it has begun, it is kept as well, as all below are but [`invalidate_matching`](Self::invalidate_matching).
     pub async fn invalidate(&self, key: impl Into<Key>) -> Result<()> {
         let key = key.into();
         let key = self.space().entry(|writer| writer.encoded(key.as_bytes()));
@@ -314,20 +317,24 @@ impl Keylatch {
     }
 
     /// Carries out what belongs here; keeps it if that fails.
-    pub(crate) async fn carry_out(&self, targets: Vec<Target>, report: &Report<'_>) -> Result<()> {
-        let keeps = self.rules().keep_invalidations;
-        if keeps && self.0.store.connection().is_some_and(Connection::replays) {
-            self.0.kept.remember(&targets, self.space().all());
+    pub(crate) async fn carry_out(&self, targets: &[Target], report: &Report<'_>) -> Result<()> {
+        if self.rules().keep_invalidations && self.0.store.connection().is_some_and(Connection::replays) {
+            self.0.kept.remember(targets, self.space().all());
             ensure_keeper(self);
         }
-        let outcome = carry_out(self.store(), &targets, report).await;
-        self.forget_matching(&targets);
-        if let Err(error) = &outcome
-            && keeps
-        {
-            keep(self, targets, error);
+        let outcome = carry_out(self.store(), targets, report).await;
+        self.forget_matching(targets);
+        if let Err(error) = &outcome {
+            self.keep_invalidations(targets.to_vec(), error);
         }
         outcome
+    }
+
+    /// Keeps what failed that way, to be repeated.
+    pub(crate) fn keep_invalidations(&self, targets: Vec<Target>, error: &Error) {
+        if self.rules().keep_invalidations {
+            keep(self, targets, error);
+        }
     }
 
     /// Drops what this process has at hand of keys that match: the store may have had nothing of them any more. Single keys

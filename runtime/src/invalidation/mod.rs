@@ -3,6 +3,7 @@
 mod around;
 mod keeper;
 mod kept;
+mod owed;
 mod sweep;
 mod target;
 
@@ -12,6 +13,7 @@ pub use sweep::{Progress, Sweep};
 pub(crate) use around::HOLD_LIFE;
 pub(crate) use keeper::ensure as ensure_keeper;
 pub(crate) use kept::{Kept, keep};
+use owed::Owed;
 pub(crate) use sweep::Report;
 pub(crate) use target::{Target, carry_out};
 
@@ -107,29 +109,31 @@ impl Invalidation {
     ///
     /// # Errors
     /// The first failure. What failed is kept, and repeated before its `Keylatch` is read again.
+    ///
+    /// # Cancel safety
+    /// Dropped once it has begun, what is left is kept as well.
     pub(crate) async fn apply(self) -> Result<()> {
-        self.apply_telling(&Report::to_nobody()).await
+        self.carry_out(true, &Report::to_nobody()).await
     }
 
-    /// The same, telling how far its patterns have come.
+    /// The same, telling how far its patterns have come. Dropped, it goes no further.
     pub(crate) async fn apply_telling(self, report: &Report<'_>) -> Result<()> {
+        self.carry_out(false, report).await
+    }
+
+    async fn carry_out(self, is_kept: bool, report: &Report<'_>) -> Result<()> {
         let malformed = self.malformed.map_or(Ok(()), Err);
         if !self.enabled {
             return malformed;
         }
         self.function.count_invalidation();
         telemetry::invalidated(self.targets.len());
-        let mut outcome = malformed;
-        let mut rest = self.targets;
-        while let Some((home, _)) = rest.first() {
-            let home = home.clone();
-            let (here, elsewhere): (Vec<_>, Vec<_>) =
-                rest.into_iter().partition(|(other, _)| other.id() == home.id());
-            let targets = here.into_iter().map(|(_, target)| target).collect();
-            let applied = home.carry_out(targets, report).await;
-            outcome = outcome.and(applied);
-            rest = elsewhere;
-        }
-        outcome
+        let applied = Owed::new(self.targets, is_kept).carry_out(report).await;
+        malformed.and(applied)
+    }
+
+    /// Leaves it to be carried out behind the caller, before its `Keylatch` is read again.
+    pub(crate) fn leave_behind(self) {
+        drop(Owed::new(self.targets, true));
     }
 }

@@ -85,7 +85,7 @@ pub trait CachedBatch: Future + Named {
     /// again.
     ///
     /// # Cancel safety
-    /// Not cancel safe: a dropped invalidation happened or did not, for some of the entries or for all.
+    /// Dropped once it has begun, it is kept as after a failure: it happens behind the caller, and before this process reads anything again.
     fn invalidate(self) -> impl Future<Output = Result<()>> + Send
     where
         Self: Sized;
