@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use keylatch::{Key, Keylatch};
 use tokio::task::JoinSet;
 
@@ -102,4 +103,26 @@ async fn a_huge_value_does_not_hold_up_the_rest() {
     eprintln!("answers to others while a huge value was read: {meanwhile:?}");
     // Whoever travels with it waits for it once; were it more, nobody but these would have been answered.
     assert!(meanwhile.iter().sum::<u64>() > u64::from(READS_OF_HUGE) * CALLERS, "{meanwhile:?}");
+}
+
+/// Reads of 64 callers at once; how many commands that took.
+async fn commands_of_many(auto_pipelining: bool) -> u64 {
+    let server = RedisServer::start();
+    let settings = builder(&server).local_memory_limit(0).enable_auto_pipelining(auto_pipelining);
+    let cache = settings.build().expect("good settings");
+    for id in 0..CALLERS {
+        cache.entry(Key::of("small").part(&id)).put(text(id)).await.expect("the server answers");
+    }
+    let reads = || server.calls("get") + server.calls("mget");
+    let before = reads();
+    let found = join_all((0..CALLERS).map(|id| small(&cache, id))).await;
+    assert_eq!(found, (0..CALLERS).map(|id| Some(text(id))).collect::<Vec<_>>());
+    reads() - before
+}
+
+#[tokio::test]
+async fn callers_share_commands_unless_they_are_not_to() {
+    let (shared, apart) = (commands_of_many(true).await, commands_of_many(false).await);
+    assert!(shared < CALLERS / 4, "{shared}");
+    assert!(apart >= CALLERS, "{apart}");
 }

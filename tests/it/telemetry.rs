@@ -159,3 +159,21 @@ async fn a_server_that_may_evict_locks_is_told_of_once_behind_the_first_lock() {
     assert_eq!(told(), 1);
     assert!(collected.at(Level::WARN, "may evict locks"), "{}", collected.all());
 }
+
+/// `REDIS_MAX_MEMORY`: the server is asked to keep to it. One that may not be asked serves as it is, and somebody is told.
+#[tokio::test]
+async fn a_limit_of_memory_is_asked_for_and_a_refusal_is_told() {
+    let collected = Collected::default();
+    let _collecting = tracing::subscriber::set_default(collected.clone());
+    let server = RedisServer::start();
+    let limited = || crate::support::builder(&server).max_memory(48 << 20).build().expect("good settings");
+    assert_eq!(traced(&limited(), 1).await, format!("{SECRET} 1"));
+    let limit = server.query(&["CONFIG", "GET", "maxmemory"]).expect("it answers");
+    let limit: Vec<(String, u64)> = redis::from_redis_value(limit).expect("a name and a number");
+    assert_eq!(limit, [("maxmemory".to_owned(), 48 << 20)]);
+    assert!(!collected.at(Level::WARN, "limit its memory"), "{}", collected.all());
+
+    server.query(&["ACL", "SETUSER", "default", "-config"]).expect("it answers");
+    assert_eq!(traced(&limited(), 1).await, format!("{SECRET} 1"));
+    assert!(collected.at(Level::WARN, "limit its memory"), "{}", collected.all());
+}

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use keylatch::{Connection, Keylatch};
+use keylatch::{Builder, Connection, Keylatch};
 use redis::{AsyncCommands, RedisResult};
 
 use super::built;
@@ -15,10 +15,14 @@ const SLACK: Duration = Duration::from_millis(300);
 
 /// A connection that has been used.
 async fn behind_a_proxy() -> (RedisServer, Proxy, Connection) {
+    behind_a_proxy_with(|builder| builder).await
+}
+
+async fn behind_a_proxy_with(change: impl Fn(Builder) -> Builder) -> (RedisServer, Proxy, Connection) {
     let server = RedisServer::start();
     let proxy = Proxy::to(server.port()).await;
     let builder = Keylatch::builder().redis_url(proxy.url()).namespace("test").pool_size(1);
-    let mut redis = built(builder.command_timeout(LIMIT));
+    let mut redis = built(change(builder.command_timeout(LIMIT)));
     redis.ping::<()>().await.unwrap();
     (server, proxy, redis)
 }
@@ -109,6 +113,24 @@ async fn reading_whose_connection_is_cut_is_repeated() {
     }
     // An answer on its way may still have come, but hardly each time.
     assert!(server.calls("get") > 2 * ROUNDS, "none was repeated");
+}
+
+/// The companion: without the repetitions, the same reader is told of the cut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reading_is_repeated_as_often_as_is_allowed() {
+    let (server, proxy, redis) = behind_a_proxy_with(|builder| builder.max_retries(0)).await;
+    let before = server.calls("get");
+    proxy.set(Mode::SwallowAnswers);
+    let mut caller = redis.clone();
+    let told = tokio::spawn(async move { caller.get::<_, Option<u64>>("key").await });
+    until("the server has answered", || server.calls("get") > before).await;
+    proxy.cut();
+    let told = told.await.unwrap();
+    // Not before, lest an answer on its way still come.
+    proxy.set(Mode::Pass);
+    assert!(told.is_err(), "it was repeated");
+    assert_eq!(server.calls("get"), before + 1);
+    until_healed(&mut redis.clone()).await;
 }
 
 /// Our own scripts go by their hashes, and by their source only where the server does not know them.
