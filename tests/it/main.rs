@@ -6,6 +6,7 @@ mod cache_invalidate;
 mod cached;
 mod compress;
 mod connection;
+mod environment;
 mod explain;
 mod failover;
 mod faults;
