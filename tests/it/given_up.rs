@@ -14,29 +14,39 @@ use crate::support::{RedisServer, builder, keylatch, until};
 /// Less than the ten seconds that a lease lives which nobody gives back.
 const SOON: Duration = Duration::from_secs(5);
 
+/// Gives a call up after its first poll, its second and so on until it is done by then: at once, and when what it waits for has had time to
+/// happen. `step` is told after how many polls, and which of the two; whether the call was done. How often it was not.
+async fn after_each_step(mut step: impl AsyncFnMut(u32, bool) -> bool) -> u32 {
+    let mut dropped = 0;
+    for late in [false, true] {
+        let mut polls = 1;
+        while !step(polls, late).await {
+            polls += 1;
+            dropped += 1;
+        }
+    }
+    dropped
+}
+
 /// A value is put in two steps, under a lease. Whoever drops it in between must not leave that to readers, who would wait until
 /// it ends.
 #[tokio::test]
 async fn a_dropped_put_leaves_no_lease() {
     let server = RedisServer::start();
     let cache = keylatch(&server);
-    let (mut dropped, began) = (0, Instant::now());
-    for late in [false, true] {
-        for polls in 1.. {
-            let put = dropped_after(cache.entry("dropped").put(7_u8), polls, late).await;
-            // Commands of one connection are carried out in their order, so what was sent is there by now.
-            cache.lock("barrier").run(async |_lease| ()).await.unwrap();
-            until("its lease has gone", || {
-                let slot = server.query(&["GETRANGE", "test:dropped", "0", "0"]).expect("it answers");
-                redis::from_redis_value::<String>(slot).expect("text") != "L"
-            })
-            .await;
-            if put {
-                break;
-            }
-            dropped += 1;
-        }
-    }
+    let began = Instant::now();
+    let dropped = after_each_step(async |polls, late| {
+        let put = dropped_after(cache.entry("dropped").put(7_u8), polls, late).await;
+        // Commands of one connection are carried out in their order, so what was sent is there by now.
+        cache.lock("barrier").run(async |_lease| ()).await.unwrap();
+        until("its lease has gone", || {
+            let slot = server.query(&["GETRANGE", "test:dropped", "0", "0"]).expect("it answers");
+            redis::from_redis_value::<String>(slot).expect("text") != "L"
+        })
+        .await;
+        put
+    })
+    .await;
     assert!(dropped >= 4, "it was dropped after each step: {dropped}");
     assert!(began.elapsed() < SOON, "a lease was waited for: {:?}", began.elapsed());
 }
@@ -94,33 +104,25 @@ async fn invalidate_tag_by(db: &Db) -> u64 {
 /// not, at the latest when what was left behind has been carried out.
 async fn nothing_made_from_the_old_row_stays(replace: impl AsyncFn(Arc<Db>, u64)) {
     let server = RedisServer::start();
-    let db = Arc::new(Db {
-        cache: builder(&server).build().expect("good settings"),
-        version: AtomicU64::new(1),
-        written: AtomicBool::new(false),
-    });
-    let (mut dropped, mut replaced) = (0, 0);
-    for late in [false, true] {
-        for polls in 1.. {
-            assert_eq!(made(&db, 1).await, row(&db, 1).await);
-            let version = db.version.fetch_add(1, Ordering::SeqCst) + 1;
-            let done = dropped_after(replace(Arc::clone(&db), version), polls, late).await;
-            let began = Instant::now();
-            loop {
-                let row = row(&db, 1).await;
-                if made(&db, 1).await == row {
-                    replaced += u32::from(row == version);
-                    break;
-                }
-                assert!(began.elapsed() < SOON, "given up after {polls} polls: it is made from an old row");
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            if done {
+    let db = Db::on(&server);
+    let mut replaced = 0;
+    let dropped = after_each_step(async |polls, late| {
+        assert_eq!(made(&db, 1).await, row(&db, 1).await);
+        let version = db.version.fetch_add(1, Ordering::SeqCst) + 1;
+        let done = dropped_after(replace(Arc::clone(&db), version), polls, late).await;
+        let began = Instant::now();
+        loop {
+            let row = row(&db, 1).await;
+            if made(&db, 1).await == row {
+                replaced += u32::from(row == version);
                 break;
             }
-            dropped += 1;
+            assert!(began.elapsed() < SOON, "given up after {polls} polls: it is made from an old row");
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-    }
+        done
+    })
+    .await;
     assert!(dropped >= 4, "it was given up after each step: {dropped}");
     assert!(replaced > 2, "it was given up behind the step that replaces, too: {replaced}");
 }
@@ -154,30 +156,25 @@ async fn a_put() {
 async fn what_is_written_is_seen(write: impl AsyncFn(Arc<Db>)) {
     let server = RedisServer::start();
     let (db, other) = (Db::on(&server), Db::on(&server));
-    let (mut dropped, mut written) = (0, 0);
-    for late in [false, true] {
-        for polls in 1.. {
-            assert_eq!(made(&db, 1).await, row(&db, 1).await);
-            db.written.store(false, Ordering::SeqCst);
-            let done = dropped_after(write(Arc::clone(&db)), polls, late).await;
-            if db.written.load(Ordering::SeqCst) {
-                written += 1;
-                let version = db.version.load(Ordering::SeqCst);
-                assert_eq!(row(&db, 1).await, version, "given up after {polls} polls: an old row");
-                assert_eq!(made(&db, 1).await, version, "given up after {polls} polls: made from an old row");
-                let began = Instant::now();
-                while row(&other, 1).peek().await.expect("the store is up").is_some_and(|row| row != version)
-                {
-                    assert!(began.elapsed() < SOON, "given up after {polls} polls: an old row elsewhere");
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
+    let mut written = 0;
+    let dropped = after_each_step(async |polls, late| {
+        assert_eq!(made(&db, 1).await, row(&db, 1).await);
+        db.written.store(false, Ordering::SeqCst);
+        let done = dropped_after(write(Arc::clone(&db)), polls, late).await;
+        if db.written.load(Ordering::SeqCst) {
+            written += 1;
+            let version = db.version.load(Ordering::SeqCst);
+            assert_eq!(row(&db, 1).await, version, "given up after {polls} polls: an old row");
+            assert_eq!(made(&db, 1).await, version, "given up after {polls} polls: made from an old row");
+            let began = Instant::now();
+            while row(&other, 1).peek().await.expect("the store is up").is_some_and(|row| row != version) {
+                assert!(began.elapsed() < SOON, "given up after {polls} polls: an old row elsewhere");
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            if done {
-                break;
-            }
-            dropped += 1;
         }
-    }
+        done
+    })
+    .await;
     assert!(dropped >= 2, "it was given up after each step: {dropped}");
     assert!(written > 2, "it was given up behind the write, too: {written}");
 }
