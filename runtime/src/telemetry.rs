@@ -31,8 +31,26 @@ pub(crate) fn unfamiliar(server: &str) {
     );
 }
 
+/// Whether it was restarted or replaced cannot be told.
+pub(crate) fn nameless(server: &str, distrusts: bool) {
+    let consequence = if distrusts {
+        "nothing is stored, for `after_failover = distrust` needs it"
+    } else {
+        "the last invalidations are repeated whenever a connection is made"
+    };
+    tracing::warn!(server, consequence, "the server does not tell its run id: allow `INFO` to this user");
+}
+
 pub(crate) fn breaker_opened(server: &str, cause: &Error) {
     tracing::warn!(server, %cause, "the server is not asked any more until a probe is answered");
+}
+
+pub(crate) fn breaker_half_open(server: &str) {
+    tracing::debug!(server, "the server is probed");
+}
+
+pub(crate) fn breaker_reopened(server: &str, cause: &Error) {
+    tracing::debug!(server, %cause, "the probe was not answered");
 }
 
 pub(crate) fn breaker_closed(server: &str) {

@@ -39,7 +39,8 @@ impl Contest {
         if !is_wanted(name) {
             return;
         }
-        let (mut bare_times, mut our_times, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut bare_times, mut our_times) = (Vec::new(), Vec::new());
+        let (mut ratios, mut differences) = (Vec::new(), Vec::new());
         // The first batch of each warms up.
         let _warm = (self.batch(&bare).await, self.batch(&ours).await);
         let began = Instant::now();
@@ -53,14 +54,20 @@ impl Contest {
             };
             bare_times.push(b);
             our_times.push(o);
+            differences.push(1e6 * (o - b));
             ratios.push(match self.unit {
                 Unit::Latency => o / b,
                 Unit::Throughput => b / o,
             });
         }
         let (what, against) = name.split_once(" | ").expect("two names");
+        // What a call costs more, of neighbours as the ratio is.
+        let more = match self.unit {
+            Unit::Latency => format!(" ({:+.1} µs)", median(differences)),
+            Unit::Throughput => String::new(),
+        };
         println!(
-            "| {what}, against {against} | {} | {} | {} | {:.2} |",
+            "| {what}, against {against} | {} | {} | {} | {:.2}{more} |",
             self.tasks,
             self.show(median(bare_times)),
             self.show(median(our_times)),

@@ -155,13 +155,18 @@ impl Breaker {
     /// The probe is on its way.
     pub(super) fn half_open(&self) {
         // Refused if it has closed meanwhile.
-        let _ = self.state.compare_exchange(OPEN, HALF_OPEN, Ordering::AcqRel, Ordering::Acquire);
+        if self.state.compare_exchange(OPEN, HALF_OPEN, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            telemetry::breaker_half_open(&self.server);
+        }
     }
 
     /// The probe was not answered.
     pub(super) fn reopen(&self, cause: Error) {
-        self.slow().cause = Some(cause);
-        let _ = self.state.compare_exchange(HALF_OPEN, OPEN, Ordering::AcqRel, Ordering::Acquire);
+        let mut slow = self.slow();
+        if self.state.compare_exchange(HALF_OPEN, OPEN, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            telemetry::breaker_reopened(&self.server, &cause);
+        }
+        slow.cause = Some(cause);
     }
 
     /// The probe was answered.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use redis::aio::ConnectionLike;
 use redis::{Arg, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 
@@ -59,8 +59,11 @@ impl Connection {
             }
             Placement::Everywhere(together) => {
                 let nodes = self.primaries(OPERATION).await?;
-                let answers = try_join_all(nodes.iter().map(|node| node.command(OPERATION, cmd))).await?;
-                put_together(answers, together)
+                let answers = nodes.iter().map(|node| node.command(OPERATION, cmd));
+                if together == Together::FirstThatAnswers {
+                    return Ok(first_that_answers(join_all(answers).await)?);
+                }
+                put_together(try_join_all(answers).await?, together)
             }
             Placement::Split { step, together } => self.split(cmd, step, together).await,
             Placement::OneServerOnly => Err(not_of_one_server()),
@@ -189,17 +192,23 @@ impl Connection {
         Ok(answers)
     }
 
-    /// A command that waits on the server holds up whatever shares its connection, so it gets one of its own, and no
-    /// time-out but its own.
+    /// A command that waits on the server holds up whatever shares its connection, so it gets one of its own. The time-out of
+    /// commands is for everything but the time that it asks the server to wait.
     async fn on_a_connection_of_its_own(&self, cmd: &Cmd) -> RedisResult<Value> {
         self.open(OPERATION)?;
         let key = match commands::placement(cmd) {
             Placement::Key(key) => Some(key),
             _ => None,
         };
-        let endpoint = self.choose(users_route(Nature::Writes, key)).await?;
-        let mut connection = endpoint.dedicated().await?;
-        connection.send_packed_command(cmd).await?.extract_error()
+        let limit = self.0.limits.command_timeout;
+        let dial = async { self.choose(users_route(Nature::Writes, key)).await?.dedicated().await };
+        let mut connection = super::in_time(OPERATION, limit, dial).await?;
+        let answer = connection.send_packed_command(cmd);
+        let answer = match commands::longest_wait(cmd) {
+            Some(wait) => super::in_time(OPERATION, wait.saturating_add(limit), async { Ok(answer.await) }).await?,
+            None => answer.await,
+        };
+        answer?.extract_error()
     }
 
     /// A plain client to the primary (in a cluster: to the owner of `key`), for what this type does not do: subscriptions,
@@ -254,7 +263,7 @@ fn users_route(nature: Nature, key: Option<&[u8]>) -> Route<'_> {
 
 fn put_together(answers: Vec<Value>, together: Together) -> RedisResult<Value> {
     match together {
-        Together::First | Together::ByKey => Ok(answers.into_iter().next().unwrap_or(Value::Nil)),
+        Together::First | Together::FirstThatAnswers | Together::ByKey => Ok(answers.into_iter().next().unwrap_or(Value::Nil)),
         Together::Sum => {
             let mut sum = 0;
             for answer in answers {
@@ -272,6 +281,18 @@ fn put_together(answers: Vec<Value>, together: Together) -> RedisResult<Value> {
             Ok(Value::Array(all))
         }
     }
+}
+
+/// One answer, if there is any.
+fn first_that_answers(answers: Vec<Result<Value>>) -> Result<Value> {
+    let mut fault = None;
+    for answer in answers {
+        match answer {
+            Ok(answer) => return Ok(answer),
+            Err(error) => fault = Some(error),
+        }
+    }
+    fault.map_or(Ok(Value::Nil), Err)
 }
 
 /// What the server itself answered stays in the place of the answer; anything else ends the whole.

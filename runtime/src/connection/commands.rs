@@ -1,5 +1,7 @@
 //! What is known of the commands that users send: where their keys are, whether they only read, whether they block.
 
+use std::time::Duration;
+
 use redis::{Arg, Cmd};
 use smallvec::SmallVec;
 
@@ -23,6 +25,8 @@ pub(super) enum Placement<'a> {
 pub(super) enum Together {
     /// All must succeed; the first answer stands for all.
     First,
+    /// The same where those that do not answer do not matter.
+    FirstThatAnswers,
     Sum,
     /// Arrays one behind the other.
     Concatenate,
@@ -39,6 +43,8 @@ pub(super) fn placement(cmd: &Cmd) -> Placement<'_> {
         b"MSET" => Placement::Split { step: 2, together: Together::First },
         b"DBSIZE" => Placement::Everywhere(Together::Sum),
         b"KEYS" => Placement::Everywhere(Together::Concatenate),
+        // It is called next on one of them: where that one does not answer, the call says so.
+        b"SCRIPT" if is_word(cmd, 1, b"LOAD") => Placement::Everywhere(Together::FirstThatAnswers),
         b"FLUSHALL" | b"FLUSHDB" | b"SCRIPT" | b"FUNCTION" => Placement::Everywhere(Together::First),
         b"PING" | b"ECHO" | b"INFO" | b"TIME" | b"CONFIG" | b"CLIENT" | b"COMMAND" | b"ACL" | b"LATENCY"
         | b"RANDOMKEY" | b"PUBLISH" | b"PUBSUB" | b"CLUSTER" | b"ROLE" | b"WAIT" | b"LASTSAVE"
@@ -97,8 +103,26 @@ pub(super) fn nature(cmd: &Cmd) -> Nature {
     }
 }
 
+/// How long a command that blocks asks the server to wait at most; `None` for as long as it takes.
+pub(super) fn longest_wait(cmd: &Cmd) -> Option<Duration> {
+    let seconds = |index: usize| std::str::from_utf8(arg(cmd, index)?).ok()?.parse::<f64>().ok();
+    let wait = match &name(cmd)[..] {
+        b"BLMPOP" | b"BZMPOP" => Duration::try_from_secs_f64(seconds(1)?).ok()?,
+        b"XREAD" | b"XREADGROUP" => {
+            let block = (1..cmd.args_iter().len()).find(|&index| is_word(cmd, index, b"BLOCK"))?;
+            Duration::from_millis(u64::try_from(number(cmd, block + 1)?).ok()?)
+        }
+        _ => Duration::try_from_secs_f64(seconds(cmd.args_iter().len().checked_sub(1)?)?).ok()?,
+    };
+    (wait > Duration::ZERO).then_some(wait)
+}
+
+fn is_word(cmd: &Cmd, index: usize, word: &[u8]) -> bool {
+    arg(cmd, index).is_some_and(|arg| arg.eq_ignore_ascii_case(word))
+}
+
 fn has_word(cmd: &Cmd, word: &[u8]) -> bool {
-    (1..cmd.args_iter().len()).any(|index| arg(cmd, index).is_some_and(|arg| arg.eq_ignore_ascii_case(word)))
+    (1..cmd.args_iter().len()).any(|index| is_word(cmd, index, word))
 }
 
 /// The command's name in capitals.
@@ -242,6 +266,24 @@ mod tests {
         assert_eq!(placement(&cmd("EVAL return 0")), Placement::Anywhere);
         assert_eq!(placement(&cmd("PING")), Placement::Anywhere);
         assert_eq!(placement(&cmd("DBSIZE")), Placement::Everywhere(Together::Sum));
+        assert_eq!(placement(&cmd("SCRIPT load x")), Placement::Everywhere(Together::FirstThatAnswers));
+        assert_eq!(placement(&cmd("SCRIPT FLUSH")), Placement::Everywhere(Together::First));
+    }
+
+    #[test]
+    fn commands_that_block_say_how_long() {
+        for (words, wait) in [
+            ("BLPOP k l 1.5", Some(1_500)),
+            ("BLPOP k 0", None),
+            ("BLMOVE k l LEFT RIGHT 2", Some(2_000)),
+            ("BLMPOP 0.25 1 k LEFT", Some(250)),
+            ("BZMPOP 0 1 k MIN", None),
+            ("XREAD COUNT 1 block 300 STREAMS k 0", Some(300)),
+            ("XREADGROUP GROUP g c BLOCK 0 STREAMS k >", None),
+            ("BLPOP k nonsense", None),
+        ] {
+            assert_eq!(longest_wait(&cmd(words)), wait.map(Duration::from_millis), "{words}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One server: several connections to it, used in turn, behind one circuit breaker.
+//! One server: several connections to it, behind one circuit breaker. Which of them a command goes over, the pool decides.
 
 use std::sync::Arc;
 #[cfg(feature = "upstash")]
@@ -128,14 +128,25 @@ impl Endpoint {
         self.0.breaker.is_closed()
     }
 
-    /// A connection of the caller's own: nothing else is sent over it, and nothing times out.
+    /// A connection of the caller's own: nothing else is sent over it, and nothing times out. Whether it could be had says as
+    /// much about the server as any command does.
     pub(super) async fn dedicated(&self) -> Result<MultiplexedConnection> {
-        match self.0.links().first() {
-            Some(link) => link.dedicated().await,
-            None => Err(Error::new(ErrorKind::Configuration, "connect")
+        let Some(link) = self.0.links().first() else {
+            return Err(Error::new(ErrorKind::Configuration, "connect")
                 .with("server", &self.0.address)
-                .with("fault", "there are no connections over REST")),
+                .with("fault", "there are no connections over REST"));
+        };
+        if !self.is_open_for_use() {
+            prober::ensure(&self.0);
+            return Err(self.0.breaker.refusal());
         }
+        let attempt = Attempt::new(&self.0);
+        let dialled = link.dedicated().await;
+        let _no_connection = attempt.answered();
+        dialled.inspect_err(|error| {
+            let change = self.0.breaker.trip(|| error.clone());
+            prober::after(&self.0, change);
+        })
     }
 
     /// The plain client.

@@ -5,6 +5,7 @@
 //! breaker, `link` is one connection.
 
 mod attempt;
+mod backoff;
 mod breaker;
 mod client;
 mod commands;
@@ -33,6 +34,7 @@ pub use endpoint::EndpointStatus;
 pub use health::{Health, ServerHealth, Status};
 pub use secret::Secret;
 
+pub(crate) use backoff::pause_before;
 pub(crate) use breaker::BreakerLimits;
 pub(crate) use config::{Address, ConnectionConfig, Limits, Topology};
 pub(crate) use place::Stranger;
@@ -54,7 +56,6 @@ use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::instance::AfterFailover;
 use crate::key::Key;
-use crate::random;
 use crate::store::{Via, Wakeups};
 
 use endpoint::Endpoint;
@@ -102,10 +103,6 @@ struct Shared {
 
 /// Redirects that one command follows at most.
 const MOST_REDIRECTS: u32 = 8;
-/// The bound of the first pause before a repetition, and of any. The pause itself is anything below it (full jitter; M.
-/// Brooker, *Exponential Backoff And Jitter*, 2015).
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long replicas are not read by a process that has invalidated something: longer than one may lag.
 const UNTIL_REPLICATED: Duration = Duration::from_secs(3);
 
@@ -315,7 +312,9 @@ impl Connection {
                 continue;
             }
             // Whatever is wrong with a replica, the primary serves.
-            if let Some(server) = route.server.without_replicas() {
+            if self.0.servers.has_replicas()
+                && let Some(server) = route.server.without_replicas()
+            {
                 route.server = server;
                 continue;
             }
@@ -438,12 +437,6 @@ impl Node {
         };
         in_time(operation, self.limit, sent).await
     }
-}
-
-/// The pause before a request is repeated that has been repeated so often.
-pub(crate) async fn pause_before(repetitions: u32) {
-    let bound = FIRST_PAUSE.saturating_mul(1 << repetitions.min(10)).min(LONGEST_PAUSE);
-    clock::sleep(bound.mul_f64(random::fraction())).await;
 }
 
 async fn in_time<T>(

@@ -122,6 +122,9 @@ impl Place {
         if another {
             self.estrange(address);
         }
+        if run_id.is_none() && known.as_deref() != Some("") {
+            telemetry::nameless(address, self.hub.after_failover == AfterFailover::Distrust);
+        }
         *known = Some(run_id.unwrap_or_default().to_owned());
     }
 

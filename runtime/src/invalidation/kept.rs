@@ -185,6 +185,23 @@ mod tests {
         assert!(!kept.is_empty());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn the_last_ones_are_remembered_for_a_while_and_too_many_as_everything() {
+        let (kept, all) = (Kept::new(Duration::from_secs(30)), Key::of("all"));
+        kept.remember(&targets(2), &all);
+        clock::sleep(Duration::from_secs(30)).await;
+        kept.remember(&targets(1), &all);
+        assert_eq!(kept.recent().len(), 3);
+        assert!(kept.remembers());
+        clock::sleep(Duration::from_millis(1)).await;
+        kept.remember(&[], &all);
+        assert_eq!(kept.recent().len(), 1);
+        kept.remember(&targets(LIMIT), &all);
+        assert_eq!(kept.recent(), [Target::Key(all)]);
+        clock::sleep(Duration::from_millis(30_001)).await;
+        assert!(!kept.remembers());
+    }
+
     #[test]
     fn what_is_added_meanwhile_stays() {
         let (kept, all) = (Kept::new(Duration::ZERO), Key::of("all"));

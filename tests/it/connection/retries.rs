@@ -1,5 +1,6 @@
 //! What is repeated and what is not, where an answer does not come.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use keylatch::{Builder, Connection, Keylatch};
@@ -52,46 +53,42 @@ async fn a_change_whose_answer_is_swallowed_happens_once() {
     assert_eq!(server.calls("incrby"), 1);
 }
 
+/// Whatever would be repeated is sent again at once: new connections work, and are cut in their turn.
+async fn told_of_the_cut<T: std::fmt::Debug>(told: impl Future<Output = RedisResult<T>>) {
+    let began = Instant::now();
+    let told = told.await;
+    assert!(told.as_ref().is_err_and(|error| !error.is_timeout()), "{told:?}");
+    assert!(began.elapsed() < SLACK, "{:?}", began.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_whose_connection_is_cut_happens_once() {
-    let (server, proxy, redis) = behind_a_proxy().await;
+    let (server, proxy, mut redis) = behind_a_proxy().await;
     for n in 1..=10 {
-        proxy.set(Mode::SwallowAnswers);
-        let mut caller = redis.clone();
-        let told = tokio::spawn(async move { caller.incr::<_, _, u64>("n", 1).await });
-        until("the server has done it", || server.calls("incrby") == n).await;
-        proxy.cut();
-        let told = told.await.unwrap();
-        assert!(told.is_err(), "{told:?}");
-        // Not before, lest an answer on its way still come.
+        proxy.set(Mode::CutAfter("counted"));
+        told_of_the_cut(redis.incr::<_, _, u64>("counted", 1)).await;
         proxy.set(Mode::Pass);
-        until_healed(&mut redis.clone()).await;
-        assert_eq!(redis.clone().get::<_, u64>("n").await.unwrap(), n);
+        until_healed(&mut redis).await;
+        assert_eq!(redis.get::<_, u64>("counted").await.unwrap(), n);
     }
+    assert_eq!(server.calls("incrby"), 10);
 }
 
 /// A pipeline and a transaction are changes, too, though they begin with reading.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pipeline_whose_connection_is_cut_runs_once() {
-    let (server, proxy, redis) = behind_a_proxy().await;
+    let (server, proxy, mut redis) = behind_a_proxy().await;
     for (n, atomic) in [(1, false), (2, true)] {
-        proxy.set(Mode::SwallowAnswers);
-        let mut caller = redis.clone();
-        let told = tokio::spawn(async move {
-            let mut pipeline = redis::pipe();
-            pipeline.get("n").incr("n", 1);
-            let pipeline = if atomic { pipeline.atomic() } else { &mut pipeline };
-            pipeline.query_async::<(Option<u64>, u64)>(&mut caller).await
-        });
-        until("the server has done it", || server.calls("incrby") == n).await;
-        proxy.cut();
-        let told = told.await.unwrap();
-        assert!(told.is_err(), "{told:?}");
-        // Not before, lest an answer on its way still come.
+        let mut pipeline = redis::pipe();
+        pipeline.get("counted").incr("counted", 1);
+        let pipeline = if atomic { pipeline.atomic() } else { &mut pipeline };
+        proxy.set(Mode::CutAfter("counted"));
+        told_of_the_cut(pipeline.query_async::<(Option<u64>, u64)>(&mut redis)).await;
         proxy.set(Mode::Pass);
-        until_healed(&mut redis.clone()).await;
-        assert_eq!(redis.clone().get::<_, u64>("n").await.unwrap(), n);
+        until_healed(&mut redis).await;
+        assert_eq!(redis.get::<_, u64>("counted").await.unwrap(), n);
     }
+    assert_eq!(server.calls("incrby"), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,22 +112,65 @@ async fn reading_whose_connection_is_cut_is_repeated() {
     assert!(server.calls("get") > 2 * ROUNDS, "none was repeated");
 }
 
-/// The companion: without the repetitions, the same reader is told of the cut.
+/// Each of them is cut, so that the last one's cut is what the reader is told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reading_is_repeated_as_often_as_is_allowed() {
-    let (server, proxy, redis) = behind_a_proxy_with(|builder| builder.max_retries(0)).await;
-    let before = server.calls("get");
-    proxy.set(Mode::SwallowAnswers);
-    let mut caller = redis.clone();
-    let told = tokio::spawn(async move { caller.get::<_, Option<u64>>("key").await });
-    until("the server has answered", || server.calls("get") > before).await;
-    proxy.cut();
-    let told = told.await.unwrap();
-    // Not before, lest an answer on its way still come.
+    for allowed in [0, 1, 3] {
+        let (server, proxy, mut redis) = behind_a_proxy_with(|builder| builder.max_retries(allowed)).await;
+        proxy.set(Mode::CutAfter("read"));
+        let told: RedisResult<Option<u64>> = redis.get("read").await;
+        assert!(told.as_ref().is_err_and(|error| !error.is_timeout()), "{told:?}");
+        // The server may still be about to read the last one.
+        until("the server has got them all", || server.calls("get") > u64::from(allowed)).await;
+        proxy.set(Mode::Pass);
+        until_healed(&mut redis).await;
+        assert_eq!(server.calls("get"), u64::from(allowed) + 1);
+    }
+}
+
+/// A command that waits on the server has a connection of its own, and everything else in common with the others: it fails once
+/// after their limit, and then at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_blocks_meets_a_black_hole_once() {
+    let (_server, proxy, mut redis) = behind_a_proxy().await;
+    proxy.set(Mode::Hold);
+    let began = Instant::now();
+    let told: RedisResult<Option<(String, u64)>> = redis.blpop("list", 0.0).await;
+    let took = began.elapsed();
+    assert!(told.as_ref().is_err_and(redis::RedisError::is_timeout), "{told:?}");
+    assert!((LIMIT..LIMIT + SLACK).contains(&took), "{took:?}");
+    let began = Instant::now();
+    let told: RedisResult<Option<(String, u64)>> = redis.blpop("list", 0.0).await;
+    assert!(told.is_err(), "{told:?}");
+    assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
     proxy.set(Mode::Pass);
-    assert!(told.is_err(), "it was repeated");
-    assert_eq!(server.calls("get"), before + 1);
-    until_healed(&mut redis.clone()).await;
+    until_healed(&mut redis).await;
+    redis.rpush::<_, _, ()>("list", 7).await.unwrap();
+    let popped: Option<(String, u64)> = redis.blpop("list", 0.0).await.unwrap();
+    assert_eq!(popped, Some(("list".to_owned(), 7)));
+}
+
+/// It may wait for longer than the limit of commands, but for no longer than it asked for and that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_blocks_waits_as_long_as_it_asked_for() {
+    const WAIT: Duration = Duration::from_millis(1_500);
+    let (server, _proxy, mut redis) = behind_a_proxy().await;
+    let began = Instant::now();
+    let popped: Option<(String, u64)> = redis.blpop("list", WAIT.as_secs_f64()).await.unwrap();
+    assert_eq!(popped, None);
+    assert!((WAIT..WAIT + SLACK).contains(&began.elapsed()), "{:?}", began.elapsed());
+    let mut waiting = redis.clone();
+    let began = Instant::now();
+    let told = tokio::spawn(async move {
+        waiting.blpop::<_, Option<(String, u64)>>("list", WAIT.as_secs_f64()).await
+    });
+    until("the server waits", || server.info("blocked_clients").as_deref() == Some("1")).await;
+    server.signal("STOP");
+    let told = told.await.unwrap();
+    let took = began.elapsed();
+    server.signal("CONT");
+    assert!(told.as_ref().is_err_and(redis::RedisError::is_timeout), "{told:?}");
+    assert!((WAIT + LIMIT..WAIT + LIMIT + SLACK).contains(&took), "{took:?}");
 }
 
 /// Our own scripts go by their hashes, and by their source only where the server does not know them.

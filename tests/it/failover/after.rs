@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use keylatch::{AfterFailover, Builder, CachedCall, Keylatch, Pattern};
 
-use super::{Data, LOOK_UP, Process, Readers, entry, made};
+use super::{Data, LOOK_UP, NOTICED, Process, Readers, entry, made};
 use crate::support::proxy::Mode;
 use crate::support::sentinel::{MASTER, Sentinels};
 use crate::support::{RedisServer, builder};
@@ -178,6 +178,7 @@ async fn repeated_by_a_writer_that_is_idle(mut loss: Loss) {
         "an idle writer: {} old answers of {}, the last {old_for:?} after the loss",
         seen.old, seen.calls
     );
+    assert!(old_for < NOTICED, "{old_for:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -188,6 +189,25 @@ async fn a_writer_that_is_idle_repeats_to_a_promoted_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_is_idle_repeats_to_a_restarted_server() {
     repeated_by_a_writer_that_is_idle(Loss::of_a_snapshot()).await;
+}
+
+/// What was invalidated longer ago than is remembered is lost with the server, and nothing else is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invalidations_are_repeated_for_as_long_as_is_said() {
+    const REMEMBERED: Duration = Duration::from_millis(300);
+    let mut loss = Loss::of_a_snapshot();
+    let data = Data::new();
+    let process = Process::new(loss.builder().failover_replay(REMEMBERED), &data);
+    process.until_hits(0..2).await;
+    loss.begin();
+    data.write(0);
+    entry(&process, 0).invalidate().await.expect("it is acknowledged");
+    tokio::time::sleep(2 * REMEMBERED).await;
+    data.write(1);
+    entry(&process, 1).invalidate().await.expect("it is acknowledged");
+    loss.strike().await;
+    process.until_hits(0..2).await;
+    assert_eq!(process.stale(0..2).await, [0]);
 }
 
 /// Each pattern takes a scan of all keys, and all of them together many times the limit of a look-up.

@@ -24,6 +24,8 @@ pub(crate) enum Mode {
     SwallowAnswers,
     /// Instead of answers come bytes that make no sense.
     Garbage,
+    /// A connection over which the client has sent that word is reset as soon as the server has it. New ones work.
+    CutAfter(&'static str),
     /// New connections are closed at once, and those that there are, too.
     Refuse,
 }
@@ -186,6 +188,10 @@ enum Direction {
     Answers,
 }
 
+fn contains(bytes: &[u8], word: &str) -> bool {
+    bytes.windows(word.len()).any(|window| window == word.as_bytes())
+}
+
 /// Moves bytes one way until either end closes.
 async fn pump(
     from: &mut (impl AsyncReadExt + Unpin),
@@ -219,6 +225,11 @@ async fn pump(
                 }
                 (Mode::SwallowRequests, Direction::Requests) | (Mode::SwallowAnswers, Direction::Answers) => {
                     continue;
+                }
+                (Mode::CutAfter(word), Direction::Requests) if contains(&bytes, word) => {
+                    // Whether or not it could be delivered, this is the end.
+                    let _ = to.send(bytes).await;
+                    return;
                 }
                 (Mode::Garbage, Direction::Answers) => b"@@ this is not Redis @@\r\n".repeat(4),
                 _ => bytes,

@@ -5,6 +5,7 @@ mod de;
 mod fault;
 pub(super) mod names;
 mod resolve;
+mod rest;
 mod servers;
 mod shown;
 pub(super) mod text;
@@ -75,7 +76,8 @@ pub struct Settings {
     /// Whether servers that are given without a URL's scheme are reached by TLS; a scheme must not say otherwise, that of
     /// a sentinel excepted. Default: no. Needs the feature `tls`. `REDIS_TLS`.
     pub tls: Option<bool>,
-    /// PEM file of the certificates to trust instead of the system's. `REDIS_TLS_CA_FILE`.
+    /// PEM file of the certificates to trust instead of the system's, where servers are reached by TLS; not over REST.
+    /// `REDIS_TLS_CA_FILE`.
     pub tls_ca_file: Option<PathBuf>,
     /// PEM file of our own certificate chain, for servers that ask for one; needs [`tls_key_file`](Self::tls_key_file).
     /// `REDIS_TLS_CERT_FILE`.
@@ -106,8 +108,10 @@ pub struct Settings {
     pub sentinel_urls: Vec<String>,
     /// What the sentinels call the primary. `REDIS_SENTINEL_MASTER`.
     pub sentinel_master: Option<String>,
-    /// Independent masters, `host:port` or URLs with their own login, an odd number: a lock is held once most of them agree.
-    /// Default: locks are kept where entries are. `REDIS_LOCK_URLS`, with commas.
+    /// Independent masters, `host:port` or URLs with their own login: a lock is held once most of them agree. Three, of which
+    /// one may fail, or five, of which two may. An even number is an error: no more of them may fail than of one master fewer.
+    /// A single one only keeps locks apart from entries. Default: locks are kept where entries are. `REDIS_LOCK_URLS`, with
+    /// commas.
     #[serde(deserialize_with = "de::list")]
     pub lock_urls: Vec<String>,
     /// Limit for making a connection, from the dial to the end of the handshake. Default 10 s. `REDIS_CONNECT_TIMEOUT`.
@@ -121,7 +125,7 @@ pub struct Settings {
     /// Whether concurrent reads travel in one command. Default true. `REDIS_ENABLE_AUTO_PIPELINING`.
     pub enable_auto_pipelining: bool,
     /// Bytes that the server is asked to limit its memory to (`maxmemory`) at the start; that it refuses is a warning.
-    /// Default: it is not asked, since it may be shared, and what exceeds the limit is evicted or refused.
+    /// Default: it is not asked, since it may be shared, and what exceeds the limit is evicted or refused. Not over REST.
     /// `REDIS_MAX_MEMORY`.
     #[serde(deserialize_with = "de::optional_size")]
     pub max_memory: Option<u64>,
@@ -193,7 +197,7 @@ pub enum AfterFailover {
     /// `replay`: every process repeats its invalidations of the last [`failover_replay`](Settings::failover_replay).
     #[default]
     Replay,
-    /// `distrust`: nothing that was stored before is read.
+    /// `distrust`: nothing that was stored before is read. Not over REST, where no server says which one it is.
     Distrust,
     /// `trust`: it is read at once, for servers that never lose what they acknowledged.
     Trust,

@@ -3,7 +3,7 @@
 use super::fault::Faults;
 use super::names::{self, Setting};
 use super::servers::{REDIS, Reading, SENTINEL, Server};
-use super::{Provider, Settings, certificates, servers, text, timings};
+use super::{Provider, Settings, certificates, rest, servers, text, timings};
 use crate::connection::{Address, ConnectionConfig, Limits, Secret, Tls, Topology};
 use crate::error::Result;
 use crate::instance::{Rules, Tuning};
@@ -42,7 +42,7 @@ pub(in crate::instance) fn resolve(
     let namespace = namespace(settings, &mut faults);
     let certificates = certificates::read(settings, &mut faults);
     let limits = timings::limits(settings);
-    let mut resolver = Resolver { settings, certificates, limits, faults, is_secure: false };
+    let mut resolver = Resolver { settings, certificates, limits, faults, is_secure: false, is_rest: false };
     let lock_masters = resolver.lock_masters();
     let store = resolver.store();
     resolver.unused_certificates();
@@ -76,6 +76,8 @@ struct Resolver<'a> {
     faults: Faults,
     /// Whether any server is reached by TLS.
     is_secure: bool,
+    /// Whether entries are kept over REST.
+    is_rest: bool,
 }
 
 impl Resolver<'_> {
@@ -97,8 +99,8 @@ impl Resolver<'_> {
             (self.settings.upstash_redis_rest_token.is_some(), &names::REST_TOKEN),
         ]);
         let topology = match (self.settings.provider, servers, rest) {
-            (Some(Provider::Upstash), ..) => self.rest(&names::PROVIDER)?,
-            (None, None, Some(rest)) => self.rest(rest)?,
+            (Some(Provider::Upstash), ..) => self.rest(&names::PROVIDER, servers)?,
+            (None, None, Some(rest)) => self.rest(rest, None)?,
             (None, Some(servers), Some(rest)) => {
                 self.two_providers(servers, rest);
                 return None;
@@ -139,35 +141,13 @@ impl Resolver<'_> {
         }
     }
 
-    #[cfg(feature = "upstash")]
-    fn rest(&mut self, chosen_by: &'static Setting) -> Option<Topology> {
-        let (url, token) = (&self.settings.upstash_redis_rest_url, &self.settings.upstash_redis_rest_token);
-        if url.is_none() {
-            self.faults.lacks(chosen_by, &names::REST_URL);
-        }
-        if token.is_none() {
-            self.faults.lacks(chosen_by, &names::REST_TOKEN);
-        }
-        let (url, token) = (url.as_deref()?, token.as_ref()?);
-        let is_url =
-            url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
-        if !is_url {
-            self.faults.value(&names::REST_URL, "not a URL that begins with `https://`");
-        }
-        let text = token.reveal();
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            self.faults.value(&names::REST_TOKEN, "not a token: it is empty, or holds spaces or the like");
-        }
-        Some(Topology::Rest { url: url.trim_end_matches('/').to_owned(), token: token.clone() })
-    }
-
-    #[cfg(not(feature = "upstash"))]
-    fn rest(&mut self, chosen_by: &'static Setting) -> Option<Topology> {
-        self.faults.note(
-            chosen_by,
-            "the REST interface is not compiled in; enable the feature `upstash` of `keylatch`",
-        );
-        None
+    /// Entries over REST, whatever `servers` are configured too.
+    fn rest(&mut self, chosen_by: &'static Setting, servers: Option<&'static Setting>) -> Option<Topology> {
+        self.is_rest = true;
+        let topology = rest::topology(self.settings, chosen_by, &mut self.faults);
+        let (has_redis, has_tls) = (servers.is_some(), self.is_secure);
+        rest::contradictions(self.settings, chosen_by, has_redis, has_tls, &mut self.faults);
+        topology
     }
 
     fn redis(&mut self) -> Option<Topology> {
@@ -405,7 +385,14 @@ impl Resolver<'_> {
                 after_failover: self.settings.after_failover,
             });
         }
-        if self.settings.lock_thread && !self.settings.lock_urls.is_empty() {
+        let count = self.settings.lock_urls.len();
+        if count > 0 && count.is_multiple_of(2) && !self.faults.is_unreadable(&names::LOCK_URLS) {
+            // A majority of four is three, as it would be of five, and of two it is both.
+            let fault = "an even number of masters, of which no more may fail than of one master fewer; \
+                         add one, or remove one";
+            self.faults.value(&names::LOCK_URLS, fault);
+        }
+        if self.settings.lock_thread && count > 0 {
             // What several masters have said of a lock is with the runtime that asked them.
             self.faults.clash(&names::LOCK_THREAD, &names::LOCK_URLS, |urls| {
                 format!("locks over several masters are not extended by a thread; remove it, or `{urls}`")
@@ -416,8 +403,8 @@ impl Resolver<'_> {
 
     fn unused_certificates(&mut self) {
         let Some(setting) = certificates::first(self.settings) else { return };
-        // Who names Upstash wants no Redis server to be looked at.
-        if self.is_secure || self.settings.provider == Some(Provider::Upstash) {
+        // Over REST, that has been looked at.
+        if self.is_secure || self.is_rest {
             return;
         }
         if !Tls::is_supported() {

@@ -97,6 +97,44 @@ fn providers() {
     }
 }
 
+#[cfg(feature = "upstash")]
+#[test]
+fn what_means_nothing_over_rest() {
+    let upstash = ("REDIS_PROVIDER", "upstash");
+    let (memory, distrust) = (("REDIS_MAX_MEMORY", "1gb"), ("KEYLATCH_AFTER_FAILOVER", "distrust"));
+    check(&[REST_URL, REST_TOKEN, memory], &names::MAX_MEMORY, &names::REST_URL, "remove it");
+    check(&[REST_URL, REST_TOKEN, upstash, memory], &names::MAX_MEMORY, &names::PROVIDER, "remove it");
+    check(&[REST_URL, REST_TOKEN, distrust], &names::AFTER_FAILOVER, &names::REST_URL, "`replay`");
+    check(&[REST_URL, REST_TOKEN, upstash, distrust], &names::AFTER_FAILOVER, &names::PROVIDER, "`replay`");
+    assert!(resolve(&[REST_URL, REST_TOKEN, ("KEYLATCH_AFTER_FAILOVER", "trust")]).is_ok());
+
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("some.pem");
+    std::fs::write(&path, "-----BEGIN CERTIFICATE-----").expect("a writable file");
+    let path = path.to_str().expect("a readable path");
+    let (ca, cert) = (("REDIS_TLS_CA_FILE", path), ("REDIS_TLS_CERT_FILE", path));
+    let key = ("REDIS_TLS_KEY_FILE", path);
+    check(&[REST_URL, REST_TOKEN, ca], &names::TLS_CA_FILE, &names::REST_URL, "remove it");
+    check(&[REST_URL, REST_TOKEN, upstash, ca], &names::TLS_CA_FILE, &names::PROVIDER, "remove it");
+    check(&[REST_URL, REST_TOKEN, upstash, cert, key], &names::TLS_CERT_FILE, &names::PROVIDER, "remove it");
+    #[cfg(feature = "tls")]
+    {
+        let masters = ("REDIS_LOCK_URLS", "rediss://a,rediss://b,rediss://c");
+        assert!(resolve(&[REST_URL, REST_TOKEN, masters, ca, cert, key]).is_ok(), "the masters use them");
+    }
+
+    // A Redis server that the provider has put aside takes with it what is for such a server, and nothing else.
+    assert!(resolve(&[URL, REST_URL, REST_TOKEN, upstash, memory, ca]).is_ok());
+    let aside = [URL, REST_URL, REST_TOKEN, upstash, distrust];
+    check(&aside, &names::AFTER_FAILOVER, &names::PROVIDER, "`replay`");
+    assert!(resolve(&[URL, REST_URL, REST_TOKEN, ("REDIS_PROVIDER", "local"), memory, distrust]).is_ok());
+
+    let by_code = crate::Keylatch::builder().upstash("https://x.io", "s3cret");
+    let distrusts = by_code.after_failover(crate::AfterFailover::Distrust).build();
+    let text = distrusts.expect_err("nothing would ever be kept").to_string();
+    assert!(text.contains("after_failover: ") && text.contains("`provider`"), "{text}");
+}
+
 #[cfg(feature = "tls")]
 #[test]
 fn encryption() {

@@ -2,10 +2,10 @@
 
 use super::super::names;
 use super::super::{Settings, env};
-use super::{SECRET, fault, faults, lookup, resolve};
+use super::{SECRET, assert_complete, fault, faults, lookup, resolve};
 use crate::instance::{Builder, Rules};
 
-/// A bad value for every variable that can have one; the secret stands for what nobody may see.
+/// Bad values of every variable that can have one by itself; the secret stands for what nobody may see.
 const BAD: &[(&str, &str)] = &[
     ("REDIS_URL", "s3cret"),
     ("REDIS_URL", "postgres://:s3cret@localhost"),
@@ -23,6 +23,9 @@ const BAD: &[(&str, &str)] = &[
     ("REDIS_DB", "s3cret"),
     ("REDIS_DB", "-1"),
     ("REDIS_TLS", "s3cret"),
+    ("REDIS_TLS_CA_FILE", "/no/such/file"),
+    ("REDIS_TLS_CERT_FILE", "/no/such/file"),
+    ("REDIS_TLS_KEY_FILE", "/no/such/file"),
     ("REDIS_KEY_PREFIX", "s3cret and space"),
     ("REDIS_POOL_SIZE", "s3cret"),
     ("REDIS_POOL_SIZE", "0"),
@@ -34,6 +37,8 @@ const BAD: &[(&str, &str)] = &[
     ("REDIS_READ_REPLICAS", "s3cret"),
     ("REDIS_LOCK_URLS", "http://:s3cret@b"),
     ("REDIS_LOCK_URLS", "a:1,redis://:s3cret@a:1"),
+    ("REDIS_LOCK_URLS", "a:1,redis://:s3cret@b:2"),
+    ("REDIS_LOCK_URLS", "a:1,b:2,c:3,redis://:s3cret@d:4"),
     ("REDIS_CONNECT_TIMEOUT", "s3cret"),
     ("REDIS_CONNECT_TIMEOUT", "0"),
     ("REDIS_COMMAND_TIMEOUT", "10 parsecs"),
@@ -51,6 +56,7 @@ const BAD: &[(&str, &str)] = &[
     ("KEYLATCH_FAILOVER_REPLAY", "s3cret"),
     ("KEYLATCH_CACHE_TIMEOUT", "0ms"),
     ("KEYLATCH_LEASE", "1us"),
+    ("KEYLATCH_LOCK_THREAD", "s3cret"),
     ("KEYLATCH_BREAKER_FAILURE_RATE", "s3cret"),
     ("KEYLATCH_BREAKER_FAILURE_RATE", "0"),
     ("KEYLATCH_BREAKER_FAILURE_RATE", "1.1"),
@@ -59,30 +65,73 @@ const BAD: &[(&str, &str)] = &[
     ("KEYLATCH_BREAKER_WINDOW", "s3cret"),
 ];
 
+/// Bad values that are looked at only where another variable makes them matter: (the other one, variable, value).
+const BAD_IN_COMPANY: &[((&str, &str), &str, &str)] = &[
+    (("REDIS_SENTINEL_MASTER", "main"), "REDIS_SENTINEL_URLS", "redis://:s3cret@a:port"),
+    (("REDIS_SENTINEL_MASTER", "main"), "REDIS_SENTINEL_URLS", "redis://:s3cret@a/1"),
+    (("REDIS_SENTINEL_URLS", "redis://a"), "REDIS_SENTINEL_MASTER", "the s3cret"),
+    (("REDIS_URL", "redis://:s3cret@a/1"), "REDIS_READ_REPLICA_URLS", "b:s3cret"),
+    (("REDIS_URL", "redis://:s3cret@a/1"), "REDIS_READ_REPLICA_URLS", "redis://b/2"),
+];
+
+#[cfg(feature = "upstash")]
+const BAD_FOR_UPSTASH: &[((&str, &str), &str, &str)] = &[
+    (REST_TOKEN, "UPSTASH_REDIS_REST_URL", "x s3cret"),
+    (REST_TOKEN, "UPSTASH_REDIS_REST_URL", "redis://x.io"),
+    (REST_TOKEN, "UPSTASH_REDIS_REST_URL", "https://:s3cret@x.io"),
+    (REST_TOKEN, "UPSTASH_REDIS_REST_URL", "https://x.io?_token=s3cret"),
+    (REST_TOKEN, "UPSTASH_REDIS_REST_URL", "https://x.io#s3cret"),
+    (REST, "UPSTASH_REDIS_REST_TOKEN", "s3cret token"),
+];
+
+/// Not compiled in, none of their values is good.
+#[cfg(not(feature = "upstash"))]
+const BAD_FOR_UPSTASH: &[((&str, &str), &str, &str)] = &[];
+
+/// What no value is bad for, and why.
+const NEVER_BAD: &[(&str, &str)] = &[
+    ("REDIS_USERNAME", "the server alone knows its users, who may be called anything"),
+    ("REDIS_PASSWORD", "the server alone knows it, and it may be anything"),
+];
+
 #[test]
 fn a_bad_value_names_its_variable_and_a_good_example() {
     for &(variable, value) in BAD {
-        assert_eq!(faults(&[(variable, value)]), [variable], "{value}");
-        let setting =
-            names::ALL.iter().find(|setting| setting.variable == variable).expect("a known variable");
-        let text = fault(&[(variable, value)], setting);
-        assert!(text.contains(setting.example), "{variable}: {text}");
+        names_its_variable(&[(variable, value)], variable);
     }
 }
 
 #[test]
 fn bad_values_that_need_company() {
-    let sentinel = ("REDIS_SENTINEL_MASTER", "main");
-    assert_eq!(
-        faults(&[sentinel, ("REDIS_SENTINEL_URLS", "redis://:s3cret@a:port")]),
-        ["REDIS_SENTINEL_URLS"]
-    );
-    assert_eq!(faults(&[sentinel, ("REDIS_SENTINEL_URLS", "redis://:s3cret@a/1")]), ["REDIS_SENTINEL_URLS"]);
-    let urls = ("REDIS_SENTINEL_URLS", "redis://a");
-    assert_eq!(faults(&[urls, ("REDIS_SENTINEL_MASTER", "the s3cret")]), ["REDIS_SENTINEL_MASTER"]);
-    let url = ("REDIS_URL", "redis://:s3cret@a/1");
-    assert_eq!(faults(&[url, ("REDIS_READ_REPLICA_URLS", "b:s3cret")]), ["REDIS_READ_REPLICA_URLS"]);
-    assert_eq!(faults(&[url, ("REDIS_READ_REPLICA_URLS", "redis://b/2")]), ["REDIS_READ_REPLICA_URLS"]);
+    for &(other, variable, value) in BAD_IN_COMPANY.iter().chain(BAD_FOR_UPSTASH) {
+        names_its_variable(&[other, (variable, value)], variable);
+    }
+}
+
+fn names_its_variable(vars: &[(&str, &str)], variable: &str) {
+    assert_eq!(faults(vars), [variable], "{vars:?}");
+    let setting = names::ALL.iter().find(|setting| setting.variable == variable).expect("a known variable");
+    let text = fault(vars, setting);
+    assert!(text.contains(setting.example), "{vars:?}: {text}");
+}
+
+/// A variable that is added later has its bad values here, or the reason why there is none.
+#[test]
+fn every_variable_has_a_bad_value_or_none_can_be() {
+    let alone = BAD.iter().map(|(variable, _)| *variable);
+    let in_company = BAD_IN_COMPANY.iter().chain(BAD_FOR_UPSTASH).map(|(_, variable, _)| *variable);
+    let mut listed: Vec<_> = alone.chain(in_company).collect();
+    if !cfg!(feature = "upstash") {
+        listed.extend(["UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"]);
+    }
+    for &(variable, why) in NEVER_BAD {
+        assert!(!listed.contains(&variable), "{variable} has a bad value, so it is not true that {why}");
+        // The first of two that are called the same counts.
+        let vars = [(variable, "all : of / this @ and # that"), ("REDIS_HOST", "a"), ("REDIS_PASSWORD", "a")];
+        assert!(resolve(&vars).is_ok(), "{variable}");
+        listed.push(variable);
+    }
+    assert_complete(&listed);
 }
 
 #[test]
@@ -130,6 +179,8 @@ fn a_fault_has_no_second_fault_behind_it() {
 }
 
 const REST: (&str, &str) = ("UPSTASH_REDIS_REST_URL", "https://x.io");
+#[cfg(feature = "upstash")]
+const REST_TOKEN: (&str, &str) = ("UPSTASH_REDIS_REST_TOKEN", "t0ken");
 
 #[test]
 fn what_is_not_utf8_is_a_fault() {

@@ -1,6 +1,7 @@
 //! Tests of the settings. None touches the environment of the process.
 
 mod contradictions;
+mod defaults;
 mod faults;
 mod loaded;
 mod servers;
@@ -10,7 +11,7 @@ mod values;
 use std::ffi::OsString;
 use std::fmt::Write;
 
-use super::names::Setting;
+use super::names::{self, Setting};
 use super::{Resolved, Rules, Settings, Store};
 use crate::connection::{ConnectionConfig, Topology};
 use crate::error::{Error, ErrorKind};
@@ -60,6 +61,16 @@ fn remote(vars: &[(&str, &str)]) -> ConnectionConfig {
     }
 }
 
+/// Nothing that can be set is left out, and nothing else is there.
+fn assert_complete(variables: &[&str]) {
+    for setting in names::ALL {
+        assert!(variables.contains(&setting.variable), "{} is left out", setting.variable);
+    }
+    for variable in variables {
+        assert!(names::ALL.iter().any(|setting| setting.variable == *variable), "{variable} is no setting");
+    }
+}
+
 /// All that `Debug` shows, and the logins and databases that it does not.
 fn everything(resolved: &Resolved) -> String {
     let mut text = format!("{resolved:#?}\n");
@@ -74,7 +85,10 @@ fn everything(resolved: &Resolved) -> String {
             Topology::Sentinel { sentinels, template, .. } => sentinels.iter().chain([template]).collect(),
             Topology::Cluster { seeds } => seeds.iter().collect(),
             #[cfg(feature = "upstash")]
-            Topology::Rest { .. } => Vec::new(),
+            Topology::Rest { token, .. } => {
+                writeln!(text, "{}", token.reveal()).expect("memory takes it");
+                Vec::new()
+            }
         };
         for address in addresses {
             writeln!(text, "{address} {:?} {}", address.login(), address.database())

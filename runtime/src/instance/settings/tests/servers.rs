@@ -161,6 +161,15 @@ fn lock_masters_have_their_own_login() {
     }
 }
 
+/// One, three or five; the tests of bad values have the even numbers.
+#[test]
+fn lock_masters_are_an_odd_number() {
+    for (urls, count) in [("l1", 1), ("l1,l2,l3", 3), ("l1,l2,l3,l4,l5", 5)] {
+        let resolved = resolve(&[("REDIS_LOCK_URLS", urls)]).expect("good settings");
+        assert_eq!(resolved.lock_masters.len(), count);
+    }
+}
+
 #[cfg(feature = "tls")]
 #[test]
 fn encryption() {

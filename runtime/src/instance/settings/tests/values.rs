@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{AfterFailover, Provider, Rules, Settings, names};
-use super::{everything, lookup, read, resolve};
+use super::{assert_complete, everything, lookup, read, resolve};
 use crate::connection::Secret;
 use crate::instance::{Builder, env};
 
@@ -60,9 +60,7 @@ fn every_variable_reaches_its_field() {
         assert!(text.contains(&format!(" {shown},")), "{variable}: {shown} in {text}");
     }
     let tested: Vec<_> = table.iter().map(|(variable, ..)| *variable).collect();
-    for setting in names::ALL {
-        assert!(tested.contains(&setting.variable), "{setting:?} is tested");
-    }
+    assert_complete(&tested);
     assert_eq!(tested.len(), names::ALL.len());
 }
 
@@ -100,8 +98,52 @@ fn examples_are_good_values() {
     }
 }
 
+/// Every variable, and what the builder has for it, in groups that go together.
 #[test]
 fn builder_and_environment_agree() {
+    let mut both = Both::default();
+    one_server(&mut both);
+    topologies(&mut both);
+    #[cfg(feature = "tls")]
+    encryption(&mut both);
+    #[cfg(feature = "upstash")]
+    upstash(&mut both);
+    both.agree(
+        &[("REDIS_PROVIDER", "local"), ("KEYLATCH_LOCK_THREAD", "true")],
+        &Builder::default().provider(Provider::Local).lock_thread(),
+    );
+    if !cfg!(feature = "tls") {
+        let files = ["REDIS_TLS_CA_FILE", "REDIS_TLS_CERT_FILE", "REDIS_TLS_KEY_FILE"];
+        both.variables.extend(files);
+    }
+    if !cfg!(feature = "upstash") {
+        both.variables.extend(["UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"]);
+    }
+    assert_complete(&both.variables);
+    // It is the default, where nothing else is configured.
+    assert_same(&[], &Builder::default().provider(Provider::Local));
+}
+
+/// What was set both ways.
+#[derive(Default)]
+struct Both {
+    variables: Vec<&'static str>,
+}
+
+impl Both {
+    /// Each field is the same, and so is all that follows from them.
+    fn agree(&mut self, by_env: &[(&'static str, &str)], by_code: &Builder) {
+        assert_same(by_env, by_code);
+        assert_eq!(format!("{:?}", Builder::from(read(by_env))), format!("{by_code:?}"));
+        for &(variable, value) in by_env {
+            let set = format!("{:?}", read(&[(variable, value)]));
+            assert_ne!(set, format!("{:?}", Settings::default()), "{variable}: the default shows nothing");
+            self.variables.push(variable);
+        }
+    }
+}
+
+fn one_server(both: &mut Both) {
     let second = Duration::from_secs(1);
     let by_env = [
         ("REDIS_URL", "redis://cache:7000"),
@@ -155,30 +197,53 @@ fn builder_and_environment_agree() {
         .breaker_failure_rate(1.0)
         .breaker_minimum_calls(1)
         .breaker_window(second);
-    assert_same(&by_env, &by_code);
+    both.agree(&by_env, &by_code);
 }
 
-#[test]
-fn builder_and_environment_agree_on_topologies() {
+fn topologies(both: &mut Both) {
     let nodes = [("REDIS_CLUSTER_NODES", "a:1,b:2"), ("REDIS_CLUSTER_MODE", "true")];
-    assert_same(&nodes, &Builder::default().cluster(["a:1", "b:2"]));
+    both.agree(&nodes, &Builder::default().cluster(["a:1", "b:2"]));
     let seed = [("REDIS_HOST", "a"), ("REDIS_PORT", "1"), ("REDIS_CLUSTER_MODE", "true")];
-    assert_same(&seed, &Builder::default().host("a").port(1).cluster([] as [&str; 0]));
+    both.agree(&seed, &Builder::default().host("a").port(1).cluster([] as [&str; 0]));
     let sentinel = [("REDIS_SENTINEL_URLS", "a:1,b:2"), ("REDIS_SENTINEL_MASTER", "main")];
-    assert_same(&sentinel, &Builder::default().sentinel(["a:1", "b:2"], "main"));
-    #[cfg(feature = "upstash")]
-    {
-        let rest = [("UPSTASH_REDIS_REST_URL", "https://x.io"), ("UPSTASH_REDIS_REST_TOKEN", "s3cret")];
-        assert_same(&rest, &Builder::default().upstash("https://x.io", "s3cret"));
-        assert_same(&rest, &Builder::default().upstash("https://x.io", "s3cret").provider(Provider::Upstash));
-    }
-    assert_same(&[], &Builder::default().provider(Provider::Local));
+    both.agree(&sentinel, &Builder::default().sentinel(["a:1", "b:2"], "main"));
+}
+
+/// Whether the files are used is not seen here: the tests against real servers would not be let in.
+#[cfg(feature = "tls")]
+fn encryption(both: &mut Both) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = |name: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, "-----BEGIN CERTIFICATE-----").expect("a writable file");
+        path.into_os_string().into_string().expect("a readable path")
+    };
+    let (ca, cert, key) = (file("ca.pem"), file("client.pem"), file("client.key"));
+    let by_env = [
+        ("REDIS_HOST", "cache"),
+        ("REDIS_TLS", "true"),
+        ("REDIS_TLS_CA_FILE", &*ca),
+        ("REDIS_TLS_CERT_FILE", &*cert),
+        ("REDIS_TLS_KEY_FILE", &*key),
+    ];
+    let by_code = Builder::default().host("cache").tls(true);
+    both.agree(&by_env, &by_code.tls_ca_file(&ca).tls_cert_file(&cert).tls_key_file(&key));
+}
+
+#[cfg(feature = "upstash")]
+fn upstash(both: &mut Both) {
+    let by_code = Builder::default().upstash("https://x.io", "s3cret");
+    let rest = [("UPSTASH_REDIS_REST_URL", "https://x.io"), ("UPSTASH_REDIS_REST_TOKEN", "s3cret")];
+    // The builder's method says which kind is meant as well.
+    assert_same(&rest, &by_code);
+    assert_same(&rest, &by_code.clone().provider(Provider::Upstash));
+    both.agree(&[rest[0], rest[1], ("REDIS_PROVIDER", "upstash")], &by_code);
 }
 
 fn assert_same(by_env: &[(&str, &str)], by_code: &Builder) {
     let by_env = resolve(by_env).expect("good settings");
     let by_code = by_code.resolve().expect("good settings");
     assert_eq!(everything(&by_env), everything(&by_code));
-    assert_eq!(by_env.tuning, by_code.tuning);
+    assert_eq!((by_env.tuning, by_env.lock_thread), (by_code.tuning, by_code.lock_thread));
     assert_eq!(by_env.tuning.rules, Rules::default());
 }
