@@ -103,7 +103,7 @@ impl Builder {
         self.set(&names::TLS, |settings| settings.tls = Some(is_on))
     }
 
-    /// PEM file of the certificates to trust instead of the system's.
+    /// PEM file of the certificates to trust instead of the system's. Not over REST.
     pub fn tls_ca_file(self, path: impl Into<PathBuf>) -> Self {
         self.set(&names::TLS_CA_FILE, |settings| settings.tls_ca_file = Some(path.into()))
     }
@@ -154,7 +154,8 @@ impl Builder {
             .set(&names::SENTINEL_MASTER, |settings| settings.sentinel_master = Some(master.into()))
     }
 
-    /// Independent masters, `host:port` or URLs with their own login, an odd number: three or five. From then on the locks of
+    /// Independent masters, `host:port` or URLs with their own login, an odd number: three or five. An even
+    /// number is an error: no more of them may fail than of one master fewer. From then on the locks of
     /// `#[with_lock]` and [`Keylatch::lock`] are on them, and held while a majority says so (Redlock); entries stay where they
     /// are. Each master is also there to be addressed by itself: [`Keylatch::lock_masters`].
     ///
@@ -197,7 +198,8 @@ impl Builder {
         self.set(&names::ENABLE_AUTO_PIPELINING, |settings| settings.enable_auto_pipelining = is_on)
     }
 
-    /// Bytes that the server is asked to limit its memory to. Default: it is not asked. See [`Settings::max_memory`].
+    /// Bytes that the server is asked to limit its memory to. Default: it is not asked. Not over REST. See
+    /// [`Settings::max_memory`].
     pub fn max_memory(self, bytes: u64) -> Self {
         self.set(&names::MAX_MEMORY, |settings| settings.max_memory = Some(bytes))
     }

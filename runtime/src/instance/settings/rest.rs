@@ -69,6 +69,17 @@ pub(super) fn contradictions(
     if has_redis {
         return;
     }
+    for (is_set, setting) in [
+        (settings.username.is_some(), &names::USERNAME),
+        (settings.password.is_some(), &names::PASSWORD),
+        (settings.db.is_some_and(|db| db != 0), &names::DB),
+    ] {
+        if is_set {
+            faults.clash(setting, chosen_by, |rest| {
+                format!("contradicts `{rest}`: over REST the token is the login, and there is one database; remove it")
+            });
+        }
+    }
     if settings.max_memory.is_some() {
         faults.clash(&names::MAX_MEMORY, chosen_by, |rest| {
             format!("contradicts `{rest}`: over REST no server is asked for a limit of its memory; remove it")

@@ -108,6 +108,15 @@ fn what_means_nothing_over_rest() {
     check(&[REST_URL, REST_TOKEN, upstash, distrust], &names::AFTER_FAILOVER, &names::PROVIDER, "`replay`");
     assert!(resolve(&[REST_URL, REST_TOKEN, ("KEYLATCH_AFTER_FAILOVER", "trust")]).is_ok());
 
+    for (variable, value, setting) in [
+        ("REDIS_USERNAME", "alice", &names::USERNAME),
+        ("REDIS_PASSWORD", "hunter2", &names::PASSWORD),
+        ("REDIS_DB", "3", &names::DB),
+    ] {
+        check(&[REST_URL, REST_TOKEN, (variable, value)], setting, &names::REST_URL, "remove it");
+        check(&[REST_URL, REST_TOKEN, upstash, (variable, value)], setting, &names::PROVIDER, "remove it");
+    }
+
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("some.pem");
     std::fs::write(&path, "-----BEGIN CERTIFICATE-----").expect("a writable file");
