@@ -133,6 +133,8 @@ mod tests {
         #[cfg(target_os = "linux")]
         {
             assert_eq!(socket.tcp_keepalive_time().expect("it tells"), Duration::from_secs(15));
+            assert_eq!(socket.tcp_keepalive_interval().expect("it tells"), Duration::from_secs(5));
+            assert_eq!(socket.tcp_keepalive_retries().expect("it tells"), 3);
             assert_eq!(socket.tcp_user_timeout().expect("it tells"), Some(Duration::from_secs(10)));
         }
     }
