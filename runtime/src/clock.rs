@@ -78,29 +78,46 @@ const EARLIER: Duration = Duration::from_secs(1);
 fn suspended(since: Duration) -> Duration {
     use rustix::time::{ClockId, clock_gettime};
 
-    /// How far the clock that goes on in suspend is ahead of that of the runtime, when both were last looked at.
-    static AHEAD: AtomicI64 = AtomicI64::new(i64::MIN);
-    /// The same of the clock of the machine, when this was first asked.
-    static FIRST: OnceLock<i64> = OnceLock::new();
-    /// Suspended for how long, when it was last looked at.
-    static SUSPENDED: AtomicI64 = AtomicI64::new(0);
-    /// What may pass between the looks at two clocks.
-    const TOLERANCE: i64 = 1_000_000;
-
+    static SUSPENSIONS: Suspensions = Suspensions::new();
     let nanos = |clock| {
         let time = clock_gettime(clock);
         time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
     };
-    let going_on = nanos(ClockId::Boottime);
-    let ahead = going_on - i64::try_from(since.as_nanos()).unwrap_or(i64::MAX / 2);
-    // Nothing has happened but time: neither was the machine suspended nor the runtime's clock paused.
-    if ahead.saturating_sub(AHEAD.load(Ordering::Acquire)).saturating_abs() > TOLERANCE {
-        let ahead_of_machine = nanos(ClockId::Boottime) - nanos(ClockId::Monotonic);
-        let suspended = ahead_of_machine - *FIRST.get_or_init(|| ahead_of_machine);
-        SUSPENDED.store(if suspended < TOLERANCE { 0 } else { suspended }, Ordering::Relaxed);
-        AHEAD.store(ahead, Ordering::Release);
+    SUSPENSIONS.until(since, || nanos(ClockId::Boottime), || nanos(ClockId::Monotonic))
+}
+
+/// Finds out by two clocks of the machine, of which one stands still in suspend, for how long it was suspended.
+#[cfg(target_os = "linux")]
+struct Suspensions {
+    /// How far the clock that goes on in suspend is ahead of that of the runtime, when both were last looked at.
+    ahead: AtomicI64,
+    /// The same of the clock of the machine, when this was first asked.
+    first: OnceLock<i64>,
+    /// Suspended for how long, when it was last looked at.
+    suspended: AtomicI64,
+}
+
+#[cfg(target_os = "linux")]
+impl Suspensions {
+    /// What may pass between the looks at two clocks.
+    const TOLERANCE: i64 = 1_000_000;
+
+    const fn new() -> Self {
+        Self { ahead: AtomicI64::new(i64::MIN), first: OnceLock::new(), suspended: AtomicI64::new(0) }
     }
-    Duration::from_nanos(SUSPENDED.load(Ordering::Relaxed).unsigned_abs())
+
+    /// How long it was, all together, at the time `since` of the runtime's clock. The clocks tell nanoseconds.
+    fn until(&self, since: Duration, going_on: impl Fn() -> i64, standing: impl Fn() -> i64) -> Duration {
+        let ahead = going_on() - i64::try_from(since.as_nanos()).unwrap_or(i64::MAX / 2);
+        // Nothing has happened but time: neither was the machine suspended nor the runtime's clock paused.
+        if ahead.saturating_sub(self.ahead.load(Ordering::Acquire)).saturating_abs() > Self::TOLERANCE {
+            let ahead_of_machine = going_on() - standing();
+            let suspended = ahead_of_machine - *self.first.get_or_init(|| ahead_of_machine);
+            self.suspended.store(if suspended < Self::TOLERANCE { 0 } else { suspended }, Ordering::Relaxed);
+            self.ahead.store(ahead, Ordering::Release);
+        }
+        Duration::from_nanos(self.suspended.load(Ordering::Relaxed).unsigned_abs())
+    }
 }
 
 /// Elsewhere the monotonic clock goes on, or there is none that does.
@@ -202,6 +219,28 @@ mod tests {
         let after = (moment(), std::time::Instant::now());
         let (passed, really) = (after.0 - before.0, after.1 - before.1);
         assert!(passed.abs_diff(really) < Duration::from_millis(5), "{passed:?} of {really:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_passes_in_suspend_is_counted_and_a_paused_clock_is_not() {
+        let suspensions = Suspensions::new();
+        let second = Duration::from_secs(1);
+        let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap();
+        // The runtime's clock, and the machine's two, which began long before.
+        let at = |since: Duration, awake: Duration, asleep: Duration| {
+            let (up, awake) = (awake + 1_000 * second, awake + 900 * second);
+            suspensions.until(since, || nanos(up + asleep), || nanos(awake))
+        };
+        let none = Duration::ZERO;
+        assert_eq!(at(none, none, none), none);
+        assert_eq!(at(5 * second, 5 * second, none), none);
+        assert_eq!(at(5 * second, 5 * second, 60 * second), 60 * second, "just woken");
+        assert_eq!(at(7 * second, 7 * second, 60 * second), 60 * second);
+        assert_eq!(at(8 * second, 8 * second, 90 * second), 90 * second, "once more");
+        // The clock of a runtime that a test has paused stands still, or leaps.
+        assert_eq!(at(8 * second, 20 * second, 90 * second), 90 * second);
+        assert_eq!(at(500 * second, 21 * second, 90 * second), 90 * second);
     }
 
     #[tokio::test(start_paused = true)]

@@ -99,3 +99,18 @@ async fn a_wait_ends() {
     assert_eq!(began.elapsed().as_secs(), 10);
     work.waits().await.unwrap();
 }
+
+/// Between the grant and the body, the process may stand still.
+#[tokio::test]
+async fn a_lock_that_has_ended_before_its_body_begins_is_none() {
+    const TTL: Duration = Duration::from_millis(100);
+    let cache = Keylatch::in_memory();
+    // Has its turn on the only thread when whoever takes the lock lets its driver look at it.
+    tokio::spawn(async { std::thread::sleep(3 * TTL) });
+    let entered = AtomicU32::new(0);
+    let body = async |_lease| entered.fetch_add(1, Ordering::SeqCst);
+    let error = cache.lock("work").ttl(TTL).run(body).await.expect_err("it has ended");
+    assert!(matches!(error, LockError::Unknown { .. }) && !error.body_ran(), "{error}");
+    assert_eq!(entered.load(Ordering::SeqCst), 0);
+    assert_eq!(cache.lock("work").ttl(TTL).run(body).await.unwrap(), 0);
+}

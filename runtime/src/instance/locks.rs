@@ -18,7 +18,8 @@ impl Keylatch {
     }
 
     /// A lock by key that others may have at the same time, as long as they share it, too: for readers. Who takes the same
-    /// key by [`lock`](Self::lock) has it alone: for writers. Nobody starves: both come in the order in which they asked.
+    /// key by [`lock`](Self::lock) has it alone: for writers. Nobody starves: both come in the order in which they asked
+    /// (over several masters, whoever wants it alone keeps new readers out).
     pub fn lock_shared(&self, key: impl Into<Key>) -> LockBuilder {
         let key = key.into();
         LockBuilder::shared(self.clone(), |writer| writer.encoded(key.as_bytes()))

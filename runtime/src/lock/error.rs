@@ -26,11 +26,9 @@ pub enum LockError {
         /// How long the call waited.
         waited: Duration,
     },
-    /// The lease ended, or could not be extended in time. The body ran and was stopped at an await; what it had done
-    /// before that is done.
-    #[error(
-        "the lock `{key}` was lost while its body ran, and the body was stopped; check what it has done, then retry"
-    )]
+    /// The lease ended, or could not be extended in time. The body ran and was stopped at an await, unless it is one that goes on
+    /// (`on_lost = continue`, or a guard's); what it had done before that is done.
+    #[error("the lock `{key}` was lost while its body ran; check what it has done, then retry")]
     Lost {
         /// The lock's full key.
         key: Key,
@@ -56,9 +54,9 @@ pub enum LockError {
         /// What each master said.
         votes: Vec<MasterVote>,
     },
-    /// The server could not be asked. The body did not run. Should the lock have been taken all the same, it is given back
-    /// in the background, or expires.
-    #[error("the lock `{key}` could not be asked for; cause: {source}")]
+    /// The server could not be asked, or the process stood still until the lock had ended again. The body did not run. Should the
+    /// lock have been taken all the same, it is given back in the background, or expires.
+    #[error("the lock `{key}` could not be had; cause: {source}")]
     Unknown {
         /// The lock's full key.
         key: Key,

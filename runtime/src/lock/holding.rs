@@ -11,6 +11,7 @@ use super::options::LockBuilder;
 use super::scope::Within;
 use super::several::{self, Several};
 use super::{LockError, ReleaseError};
+use crate::error::{Error, ErrorKind};
 
 /// See the module. Dropping it gives back what is ours.
 #[derive(Debug)]
@@ -27,10 +28,22 @@ impl Holding {
     /// Takes what `options` ask for, or says why not. A dropped wait leaves nothing behind.
     pub(super) async fn acquire(options: LockBuilder) -> Result<Self, LockError> {
         let holding = Self::begin(options).await?;
-        if let Self::One(claim) = &holding {
-            claim.let_driver_look().await;
+        match &holding {
+            Self::One(claim) if claim.let_driver_look().await => holding.unless_lost(),
+            _ => Ok(holding),
         }
-        Ok(holding)
+    }
+
+    /// After any await: the process may have stood still meanwhile, for longer than the lease.
+    fn unless_lost(self) -> Result<Self, LockError> {
+        if !self.lease().is_lost() {
+            return Ok(self);
+        }
+        let source = Error::new(ErrorKind::Timeout, "lock")
+            .with("fault", "it had ended before the body could begin")
+            .remedy("retry, with a longer `ttl` where this process stands still for long");
+        // Dropping it gives back what may be left of it.
+        Err(LockError::Unknown { key: self.lease().key().clone(), source })
     }
 
     /// What needs no waiting is done at once.
@@ -53,7 +66,7 @@ impl Holding {
             Self::Several(several::acquire(options).await?)
         };
         home.eviction().look(&home);
-        Ok(holding)
+        holding.unless_lost()
     }
 
     pub(super) fn lease(&self) -> &Lease {

@@ -51,7 +51,8 @@ pub(in crate::lock) async fn acquire(options: LockBuilder) -> Result<Claim, Lock
         AnyMaster::Unusable(reason) => return Err(unknown(reason.clone())),
     };
     telemetry::lock_acquired(claim.lease.key(), || clock::moment() - waiting.began);
-    claim.let_driver_look().await;
+    // Whether it is still held is looked at when all that was asked for is there.
+    let _is_awaited = claim.let_driver_look().await;
     Ok(claim)
 }
 

@@ -53,11 +53,13 @@ impl Claim {
         Self { home, lease, hold, registered }
     }
 
-    /// Lets the driver look at the lock before its holder may block the thread.
-    pub(in crate::lock) async fn let_driver_look(&self) {
-        if self.registered.as_ref().is_some_and(Registered::woke_driver) {
+    /// Lets the driver look at the lock before its holder may block the thread; whether that took an await.
+    pub(in crate::lock) async fn let_driver_look(&self) -> bool {
+        let is_woken = self.registered.as_ref().is_some_and(Registered::woke_driver);
+        if is_woken {
             tokio::task::yield_now().await;
         }
+        is_woken
     }
 
     /// Frees a lock of the embedded store.

@@ -12,7 +12,7 @@ impl LockBuilder {
     /// Unlike [`run`](Self::run), nobody stops the holder when the lock is lost: watch [`LockGuard::lease`].
     ///
     /// # Errors
-    /// [`LockError::Busy`], [`LockError::Timeout`] or [`LockError::Unknown`].
+    /// [`LockError::Busy`], [`LockError::Timeout`], [`LockError::NoQuorum`], [`LockError::NotCovered`] or [`LockError::Unknown`].
     ///
     /// # Cancel safety
     /// A dropped call leaves nothing behind: what may have been taken is given back in the background.

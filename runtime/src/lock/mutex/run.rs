@@ -16,7 +16,8 @@ impl LockBuilder {
     /// Takes the lock, runs `body`, and releases the lock however the body ends.
     ///
     /// # Errors
-    /// [`LockError::Busy`], [`LockError::Timeout`] or [`LockError::Unknown`] if the lock was not had: the body did not run.
+    /// [`LockError::Busy`], [`LockError::Timeout`], [`LockError::NoQuorum`], [`LockError::NotCovered`] or [`LockError::Unknown`] if
+    /// the lock was not had, or had ended before the body could begin: the body did not run.
     /// [`LockError::Lost`] if it was lost meanwhile: the body was stopped at an await, before anybody else could have the
     /// lock, unless [`on_lost_continue`](Self::on_lost_continue).
     ///
@@ -67,8 +68,8 @@ where
     Ok(output)
 }
 
-/// The body's output, or `None` once the lock is lost. The clock is looked at before each poll of the body: after a pause of
-/// the whole process a timer may fire later than the body is woken.
+/// The body's output, or `None` once the lock is lost. The clock is looked at before each poll of the body, before the first one
+/// by whoever took the lock: after a pause of the whole process a timer may fire later than the body is woken.
 async fn until_lost<F: Future>(lease: &Lease, mut body: Pin<&mut F>) -> Option<F::Output> {
     // A body that is done at once needs no timer, nor the room for one.
     let mut lost = None;
