@@ -1,63 +1,16 @@
 //! Events: at the right levels, with keys and reasons, and never a value or a password.
 
-use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex};
+mod collected;
+mod configured;
+mod rest;
+
 use std::time::Duration;
 
-use keylatch::{CachedCall, Key, Keylatch, cached};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use keylatch::{AfterFailover, CachedCall, Key, Keylatch, cached};
+use tracing::Level;
 
 use crate::support::{RedisServer, keylatch};
-
-/// Collects what is traced, as `LEVEL text`.
-#[derive(Clone, Default)]
-struct Collected(Arc<Mutex<Vec<String>>>);
-
-impl Collected {
-    fn all(&self) -> String {
-        self.0.lock().unwrap().join("\n")
-    }
-
-    fn at(&self, level: Level, text: &str) -> bool {
-        let start = format!("{level} ");
-        self.0.lock().unwrap().iter().any(|line| line.starts_with(&start) && line.contains(text))
-    }
-
-    fn push(&self, metadata: &Metadata<'_>, record: impl FnOnce(&mut Text)) {
-        if metadata.target().starts_with("keylatch") {
-            let mut text = Text(format!("{} {}", metadata.level(), metadata.name()));
-            record(&mut text);
-            self.0.lock().unwrap().push(text.0);
-        }
-    }
-}
-
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        write!(self.0, " {field}={value:?}").unwrap();
-    }
-}
-
-impl Subscriber for Collected {
-    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        self.push(span.metadata(), |text| span.record(text));
-        Id::from_u64(1)
-    }
-    fn record(&self, _span: &Id, _values: &Record<'_>) {}
-    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        self.push(event.metadata(), |text| event.record(text));
-    }
-    fn enter(&self, _span: &Id) {}
-    fn exit(&self, _span: &Id) {}
-}
+use collected::Collected;
 
 const SECRET: &str = "s3cret-value";
 
@@ -69,7 +22,7 @@ async fn traced(keylatch: &Keylatch, id: u64) -> String {
 #[tokio::test]
 async fn what_happens_is_traced_and_values_are_not() {
     let server = RedisServer::start();
-    let collected = Collected::default();
+    let collected = Collected::ours();
     let _collecting = tracing::subscriber::set_default(collected.clone());
 
     let on_redis = keylatch(&server);
@@ -92,7 +45,7 @@ async fn what_happens_is_traced_and_values_are_not() {
 
 #[tokio::test]
 async fn failures_are_traced_without_the_password() {
-    let collected = Collected::default();
+    let collected = Collected::ours();
     let _collecting = tracing::subscriber::set_default(collected.clone());
     // Nobody listens on port 1.
     let nowhere = Keylatch::builder()
@@ -111,7 +64,7 @@ async fn failures_are_traced_without_the_password() {
 
 #[tokio::test]
 async fn a_breaker_tells_when_it_opens_and_closes() {
-    let collected = Collected::default();
+    let collected = Collected::ours();
     let _collecting = tracing::subscriber::set_default(collected.clone());
     let mut server = RedisServer::start();
     let cache = keylatch(&server);
@@ -122,6 +75,11 @@ async fn a_breaker_tells_when_it_opens_and_closes() {
         traced(&cache, 2).await;
         assert!(std::time::Instant::now() < deadline, "{}", collected.all());
     }
+    while !collected.at(Level::DEBUG, "the probe was not answered") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(std::time::Instant::now() < deadline, "{}", collected.all());
+    }
+    assert!(collected.at(Level::DEBUG, "the server is probed"), "{}", collected.all());
     server.restart();
     while !collected.at(Level::INFO, "is asked again") {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -131,7 +89,7 @@ async fn a_breaker_tells_when_it_opens_and_closes() {
 
 #[tokio::test]
 async fn a_server_that_may_evict_locks_is_told_of_once_behind_the_first_lock() {
-    let collected = Collected::default();
+    let collected = Collected::ours();
     let _collecting = tracing::subscriber::set_default(collected.clone());
     let told = || collected.all().matches("may evict locks").count();
     let server = RedisServer::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
@@ -160,10 +118,29 @@ async fn a_server_that_may_evict_locks_is_told_of_once_behind_the_first_lock() {
     assert!(collected.at(Level::WARN, "may evict locks"), "{}", collected.all());
 }
 
+/// Who may not ask a server which one it is, is told what that means, once, and that nothing is stored where it matters.
+#[tokio::test]
+async fn a_server_that_hides_its_run_id_is_told_of() {
+    let collected = Collected::ours();
+    let _collecting = tracing::subscriber::set_default(collected.clone());
+    let told = |text: &str| collected.lines(Level::WARN, text).len();
+    let server = RedisServer::start();
+    traced(&keylatch(&server), 1).await;
+    assert_eq!(told("run id"), 0, "{}", collected.all());
+    server.query(&["ACL", "SETUSER", "default", "-info"]).expect("it answers");
+    let single = || crate::support::builder(&server).pool_size(1);
+    let replays = single().build().expect("good settings");
+    assert_eq!(traced(&replays, 1).await, format!("{SECRET} 1"));
+    assert_eq!((told("run id"), told("repeated whenever")), (1, 1), "{}", collected.all());
+    let distrusts = single().after_failover(AfterFailover::Distrust).build().expect("good settings");
+    assert_eq!(traced(&distrusts, 2).await, format!("{SECRET} 2"));
+    assert_eq!((told("run id"), told("nothing is stored")), (2, 1), "{}", collected.all());
+}
+
 /// `REDIS_MAX_MEMORY`: the server is asked to keep to it. One that may not be asked serves as it is, and somebody is told.
 #[tokio::test]
 async fn a_limit_of_memory_is_asked_for_and_a_refusal_is_told() {
-    let collected = Collected::default();
+    let collected = Collected::ours();
     let _collecting = tracing::subscriber::set_default(collected.clone());
     let server = RedisServer::start();
     let limited = || crate::support::builder(&server).max_memory(48 << 20).build().expect("good settings");

@@ -1,4 +1,7 @@
-//! The stand-ins of the REST interface of Upstash are what they claim to be: the official client accepts them.
+//! The stand-ins of the REST interface of Upstash are what they claim to be: the official client accepts them. What our
+//! client sends them is in `connection::commands::rest`, and what goes wrong in `faults::rest`.
+
+mod https;
 
 use std::time::Duration;
 

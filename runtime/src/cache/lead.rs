@@ -19,6 +19,9 @@ use crate::key::Key;
 use crate::store::{Guarded, Stamp, Store};
 use crate::{Keylatch, telemetry};
 
+/// How long after a failure a lease is given back again.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// See the module. Dropping it gives everything back.
 pub(super) struct Lead {
     home: Keylatch,
@@ -142,12 +145,20 @@ impl Lead {
                 if let Some(made_from) = made_from {
                     made_from.call_off();
                 }
+                // What answers in the server's place knows nothing of the lease, which may have outlived the server.
+                if self.state == State::Claimed && self.home.store().is_sheltered(&self.key) {
+                    self.give_back();
+                }
             }
             Err(error) => {
                 self.function.count_error();
                 telemetry::cache_failed(self.function.name(), &self.key, &error);
-                // It may have been stored all the same; but the caller is not to wait for a server that hangs.
+                // It may have been stored all the same; but the caller is not to wait for a server that hangs. If it was not,
+                // the lease would keep others waiting.
                 drop(made_from);
+                if self.state == State::Claimed {
+                    self.give_back();
+                }
             }
         }
         self.end(Ending::Loaded(Bytes::from(envelope)));
@@ -182,11 +193,32 @@ impl Lead {
 
     async fn give_up(&mut self, ending: Ending) {
         if self.state == State::Claimed {
-            let release = pin!(self.home.store().release(&self.key, &self.expected));
-            // An unanswered release leaves a lease that expires by itself.
-            let _ = self.home.in_time(self.timeout, "release", release).await;
+            let store = self.home.store();
+            let release = pin!(store.release(&self.key, &self.expected));
+            let released = self.home.in_time(self.timeout, "release", release).await;
+            if released.is_err() || store.is_sheltered(&self.key) {
+                self.give_back();
+            }
         }
         self.end(ending);
+    }
+
+    /// Gives the lease back behind the caller, who may be gone: as soon as the server, or the one that replaces it, takes it. What
+    /// is not our lease any more stays.
+    fn give_back(&self) {
+        // Without a runtime the lease expires by itself.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (home, key, lease) = (self.home.clone(), self.key.clone(), self.expected.clone());
+        runtime.spawn(async move {
+            let expired = clock::now() + home.lease_life();
+            while clock::now() < expired {
+                let store = home.store();
+                if !store.is_sheltered(&key) && store.release(&key, &lease).await.is_ok() {
+                    return;
+                }
+                clock::sleep(AGAIN).await;
+            }
+        });
     }
 
     fn end(&mut self, ending: Ending) {
@@ -204,12 +236,8 @@ impl Drop for Lead {
         }
         let held = matches!(self.state, State::Claiming | State::Claimed);
         self.end(Ending::Abandoned);
-        // The release must not be lost with the caller; without a runtime the lease expires by itself.
-        if let (true, Ok(runtime)) = (held, tokio::runtime::Handle::try_current()) {
-            let (home, key, lease) = (self.home.clone(), self.key.clone(), self.expected.clone());
-            runtime.spawn(async move {
-                let _ = home.store().release(&key, &lease).await;
-            });
+        if held {
+            self.give_back();
         }
     }
 }

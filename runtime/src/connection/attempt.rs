@@ -46,10 +46,20 @@ impl<'a> Attempt<'a> {
     }
 
     /// Something came; over which connection.
-    pub(super) fn answered(mut self) -> Option<(usize, Arc<Live>)> {
+    pub(super) fn answered(self) -> Option<(usize, Arc<Live>)> {
+        self.ended(true)
+    }
+
+    /// It has ended, by an answer or with its connection. What broke was not answered: counted as both, no more than half of all
+    /// commands would ever have failed.
+    pub(super) fn ended(mut self, is_answer: bool) -> Option<(usize, Arc<Live>)> {
         self.done = true;
         if let Some((_, live)) = &self.over {
-            live.traffic.answer(self.begun_micros);
+            if is_answer {
+                live.traffic.answer(self.begun_micros);
+            } else {
+                live.traffic.give_up();
+            }
         }
         self.over.take()
     }

@@ -25,7 +25,8 @@ mod tests {
 
     #[test]
     fn pauses_are_anything_below_a_bound_that_doubles() {
-        for (repetitions, bound) in [(0, 10), (1, 20), (2, 40), (5, 320), (6, 500), (7, 500), (u32::MAX, 500)] {
+        for (repetitions, bound) in [(0, 10), (1, 20), (2, 40), (5, 320), (6, 500), (7, 500), (u32::MAX, 500)]
+        {
             let bound = Duration::from_millis(bound);
             assert_eq!(pause(repetitions, 1.0), bound);
             let mut drawn: Vec<_> = (0..1_000).map(|_| pause(repetitions, random::fraction())).collect();

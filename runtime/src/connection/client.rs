@@ -205,7 +205,9 @@ impl Connection {
         let mut connection = super::in_time(OPERATION, limit, dial).await?;
         let answer = connection.send_packed_command(cmd);
         let answer = match commands::longest_wait(cmd) {
-            Some(wait) => super::in_time(OPERATION, wait.saturating_add(limit), async { Ok(answer.await) }).await?,
+            Some(wait) => {
+                super::in_time(OPERATION, wait.saturating_add(limit), async { Ok(answer.await) }).await?
+            }
             None => answer.await,
         };
         answer?.extract_error()
@@ -263,7 +265,9 @@ fn users_route(nature: Nature, key: Option<&[u8]>) -> Route<'_> {
 
 fn put_together(answers: Vec<Value>, together: Together) -> RedisResult<Value> {
     match together {
-        Together::First | Together::FirstThatAnswers | Together::ByKey => Ok(answers.into_iter().next().unwrap_or(Value::Nil)),
+        Together::First | Together::FirstThatAnswers | Together::ByKey => {
+            Ok(answers.into_iter().next().unwrap_or(Value::Nil))
+        }
         Together::Sum => {
             let mut sum = 0;
             for answer in answers {

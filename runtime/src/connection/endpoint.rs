@@ -214,7 +214,9 @@ impl Endpoint {
             Transport::Rest(rest) => {
                 let attempt = Attempt::new(&self.0);
                 let answer = Box::pin(request.over_rest(rest)).await;
-                inner.answered_over_rest.fetch_add(1, Ordering::Relaxed);
+                if is_answer(Some(&answer)) {
+                    inner.answered_over_rest.fetch_add(1, Ordering::Relaxed);
+                }
                 let _no_connection = attempt.answered();
                 return Ok((self.judged(answer, None)?, None));
             }
@@ -236,7 +238,7 @@ impl Endpoint {
         } else {
             request.over(&mut connection).await
         };
-        let over = attempt.answered();
+        let over = attempt.ended(is_answer(Some(&answer)));
         Ok((self.judged(answer, over.as_ref().map(|(index, live)| (*index, &**live)))?, Some(via)))
     }
 

@@ -127,6 +127,7 @@ fn remedy(operation: &'static str, error: &RedisError) -> Option<&'static str> {
         Some("NOAUTH") => Some("the server wants a password: set it in `REDIS_URL` or `REDIS_PASSWORD`"),
         Some("WRONGPASS") => Some(CHECK_LOGIN),
         Some("OOM") => Some("raise its `maxmemory`, or let it evict by `maxmemory-policy`"),
+        _ if error.detail() == Some(TOKEN) => Some("check the token in `UPSTASH_REDIS_REST_TOKEN`"),
         _ if error.kind() == redis::ErrorKind::AuthenticationFailed => Some(CHECK_LOGIN),
         _ if is_crowded(error) => Some("raise its `maxclients`, or lower `REDIS_POOL_SIZE`"),
         // A server that is full may reset a connection before its reason has been read.
@@ -137,6 +138,8 @@ fn remedy(operation: &'static str, error: &RedisError) -> Option<&'static str> {
     }
 }
 
+/// The detail of a login that is refused over REST: what is to be checked.
+pub(super) const TOKEN: &str = "UPSTASH_REDIS_REST_TOKEN";
 const CHECK_LOGIN: &str = "check the user and the password in `REDIS_URL`, or `REDIS_PASSWORD`";
 
 /// For the client's traits: the client's own error where there is one, else ours as an I/O error.

@@ -1,11 +1,13 @@
 //! Finds out by tasks of their own whether a server is back, and whether a connection is dead.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::breaker::Change;
 use super::endpoint::Inner;
+use crate::error::Result;
 use crate::{clock, random};
 
 /// The first and the longest pause between two probes; each is shortened by chance to as little as half.
@@ -38,7 +40,7 @@ pub(super) fn ensure(endpoint: &Arc<Inner>) {
                 return;
             }
             endpoint.breaker.half_open();
-            match endpoint.probe().await {
+            match probe(&endpoint).await {
                 Ok(()) => {
                     endpoint.breaker.close(endpoint.answered());
                     return endpoint.suspects().for_each(|index| check(&endpoint, index));
@@ -51,6 +53,17 @@ pub(super) fn ensure(endpoint: &Arc<Inner>) {
             }
         }
     });
+}
+
+/// One probe, however long it takes: a dial may. Whether another server has taken over is looked at meanwhile.
+async fn probe(endpoint: &Arc<Inner>) -> Result<()> {
+    let mut probing = pin!(endpoint.probe());
+    loop {
+        tokio::select! {
+            probed = &mut probing => return probed,
+            () = clock::sleep(LONGEST_PAUSE) => endpoint.trouble(),
+        }
+    }
 }
 
 /// The task that probes. However it ends, another one may begin.

@@ -159,3 +159,16 @@ async fn scans_of_all_nodes_are_refused() {
     let mut one = one.get_multiplexed_async_connection().await.unwrap();
     redis::cmd("SCAN").arg(0).query_async::<Value>(&mut one).await.unwrap();
 }
+
+/// A script is made known on every node that is there, whichever of them its keys are on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_is_loaded_without_a_node_that_is_down() {
+    let mut cluster = Cluster::start(3, false).await;
+    let mut redis = on(&cluster);
+    let slot = cluster.nodes[0].query(&["CLUSTER", "KEYSLOT", "key"]).unwrap();
+    let owner = cluster.owner(redis::from_redis_value(slot).unwrap()).unwrap();
+    redis.set::<_, _, ()>("key", 1).await.unwrap();
+    cluster.nodes[(owner + 1) % 3].kill();
+    let script = redis::Script::new("return redis.call('INCR', KEYS[1])");
+    assert_eq!(script.key("key").invoke_async::<u64>(&mut redis).await.unwrap(), 2);
+}

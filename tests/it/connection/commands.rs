@@ -1,9 +1,12 @@
 //! What users send: every type of value, pipelines, transactions, scripts; and what is refused.
 
+mod rest;
+
 use std::collections::HashMap;
 
-use keylatch::Keylatch;
-use redis::{AsyncCommands, RedisResult, Value};
+use keylatch::{Connection, Keylatch};
+use redis::streams::StreamReadReply;
+use redis::{AsyncCommands, Pipeline, RedisResult, Value};
 
 use super::{built, connection};
 use crate::support::RedisServer;
@@ -15,14 +18,24 @@ type Streams = HashMap<String, Vec<(String, Vec<String>)>>;
 async fn every_type_of_value() {
     let server = RedisServer::start();
     let mut redis = connection(&server);
+    use_every_type(&mut redis).await;
+    use_bytes(&mut redis).await;
 
+    // Of what is read from streams the server says here that it is a map.
+    let read = redis::cmd("XREAD").arg(&["COUNT", "10", "STREAMS", "stream", "0"]).clone();
+    let read: Streams = read.query_async(&mut redis).await.unwrap();
+    assert_eq!(read["stream"], [("1-1".to_owned(), vec!["field".to_owned(), "value".to_owned()])]);
+}
+
+/// Text and numbers in every type of value, by the client's typed commands.
+async fn use_every_type(redis: &mut Connection) {
     redis.set::<_, _, ()>("string", "value").await.unwrap();
     assert_eq!(redis.append::<_, _, u64>("string", "s").await.unwrap(), 6);
     assert_eq!(redis.get::<_, String>("string").await.unwrap(), "values");
     assert_eq!(redis.get::<_, Option<String>>("missing").await.unwrap(), None);
-    let bytes = vec![0_u8, b'\r', b'\n', 255];
-    redis.set::<_, _, ()>("bytes", &bytes).await.unwrap();
-    assert_eq!(redis.get::<_, Vec<u8>>("bytes").await.unwrap(), bytes);
+    let text = "\"quoted\"\r\n\0 \u{1f5dd}";
+    redis.set::<_, _, ()>("text", text).await.unwrap();
+    assert_eq!(redis.get::<_, String>("text").await.unwrap(), text);
 
     redis.hset_multiple::<_, _, _, ()>("hash", &[("a", 1), ("b", 2)]).await.unwrap();
     assert_eq!(redis.hincr::<_, _, _, u64>("hash", "b", 3).await.unwrap(), 5);
@@ -42,51 +55,87 @@ async fn every_type_of_value() {
     let sorted: Vec<(String, f64)> = redis.zrange_withscores("sorted", 0, -1).await.unwrap();
     assert_eq!(sorted, [("low".to_owned(), 1.5), ("high".to_owned(), 2.5)]);
 
-    // The client's typed commands on streams are a feature of its own.
-    let add = redis::cmd("XADD").arg(&["stream", "1-1", "field", "value"]).clone();
-    assert_eq!(add.query_async::<String>(&mut redis).await.unwrap(), "1-1");
-    let read = redis::cmd("XREAD").arg(&["COUNT", "10", "STREAMS", "stream", "0"]).clone();
-    let read: Streams = read.query_async(&mut redis).await.unwrap();
-    assert_eq!(read["stream"], [("1-1".to_owned(), vec!["field".to_owned(), "value".to_owned()])]);
+    let id: String = redis.xadd("stream", "1-1", &[("field", "value")]).await.unwrap();
+    assert_eq!(id, "1-1");
+    let read: StreamReadReply = redis.xread(&["stream"], &["0"]).await.unwrap();
+    let [stream] = &read.keys[..] else { panic!("{read:?}") };
+    let [entry] = &stream.ids[..] else { panic!("{read:?}") };
+    assert_eq!((&*stream.key, &*entry.id), ("stream", "1-1"));
+    assert_eq!(entry.get::<String>("field").as_deref(), Some("value"));
 
     let wrong: RedisResult<u64> = redis.incr("list", 1).await;
     assert_eq!(wrong.unwrap_err().code(), Some("WRONGTYPE"));
+}
+
+/// What is no text, there and back: alone, beside others, and by a script.
+async fn use_bytes(redis: &mut Connection) {
+    let bytes = vec![0_u8, b'\r', b'\n', 255];
+    redis.set::<_, _, ()>("bytes", &bytes).await.unwrap();
+    assert_eq!(redis.get::<_, Vec<u8>>("bytes").await.unwrap(), bytes);
+    for atomic in [false, true] {
+        let mut pipeline = redis::pipe();
+        pipeline.get("bytes").strlen("bytes");
+        let pipeline = if atomic { pipeline.atomic() } else { &mut pipeline };
+        let answers: (Vec<u8>, usize) = pipeline.query_async(redis).await.unwrap();
+        assert_eq!(answers, (bytes.clone(), bytes.len()));
+    }
+    let script = "redis.call('APPEND', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])";
+    let script = redis::Script::new(script);
+    let twice: Vec<u8> = script.key("bytes").arg(&bytes).invoke_async(redis).await.unwrap();
+    assert_eq!(twice, bytes.repeat(2));
 }
 
 #[tokio::test]
 async fn pipelines_and_transactions() {
     let server = RedisServer::start();
     let mut redis = connection(&server);
-    for atomic in [false, true] {
-        let mut pipeline = redis::pipe();
-        pipeline.set("n", 1).ignore().incr("n", 2).get("n").del("missing");
-        let pipeline = if atomic { pipeline.atomic() } else { &mut pipeline };
-        let answers: (u64, u64, u64) = pipeline.query_async(&mut redis).await.unwrap();
-        assert_eq!(answers, (3, 3, 0));
-    }
+    use_pipelines(&mut redis).await;
+    use_transactions(&mut redis).await;
+}
+
+async fn use_pipelines(redis: &mut Connection) {
+    send_four(&mut redis::pipe(), redis).await;
     // An error of one keeps none of the others from running.
     let failing = redis::pipe().set("text", "x").ignore().incr("text", 1).set("behind", 1).clone();
-    let failed: RedisResult<Value> = failing.query_async(&mut redis).await;
+    let failed: RedisResult<Value> = failing.query_async(redis).await;
     assert!(failed.is_err());
     assert_eq!(redis.get::<_, Option<u64>>("behind").await.unwrap(), Some(1));
+}
+
+async fn use_transactions(redis: &mut Connection) {
+    send_four(redis::pipe().atomic(), redis).await;
+    // An error of one that the server has queued keeps none of the others from running.
+    let failing = redis::pipe().atomic().set("word", "x").ignore().incr("word", 1).set("after", 1).clone();
+    let failed: RedisResult<Value> = failing.query_async(redis).await;
+    assert!(failed.is_err());
+    assert_eq!(redis.get::<_, Option<u64>>("after").await.unwrap(), Some(1));
     // What the server does not even queue keeps all of a transaction from running.
     let refused = redis::pipe().atomic().set("never", 1).cmd("NONSENSE").clone();
-    let refused: RedisResult<Value> = refused.query_async(&mut redis).await;
+    let refused: RedisResult<Value> = refused.query_async(redis).await;
     assert!(refused.is_err());
     assert!(!redis.exists::<_, bool>("never").await.unwrap());
+}
+
+async fn send_four(pipeline: &mut Pipeline, redis: &mut Connection) {
+    pipeline.set("n", 1).ignore().incr("n", 2).get("n").del("missing");
+    let answers: (u64, u64, u64) = pipeline.query_async(redis).await.unwrap();
+    assert_eq!(answers, (3, 3, 0));
 }
 
 #[tokio::test]
 async fn scripts() {
     let server = RedisServer::start();
-    let mut redis = connection(&server);
+    use_scripts(&mut connection(&server), &server).await;
+}
+
+async fn use_scripts(redis: &mut Connection, server: &RedisServer) {
     let script = redis::Script::new("return redis.call('INCRBY', KEYS[1], ARGV[1])");
     for expected in [5, 10] {
-        let answer: u64 = script.key("n").arg(5).invoke_async(&mut redis).await.unwrap();
+        let answer: u64 = script.key("scripted").arg(5).invoke_async(redis).await.unwrap();
         assert_eq!(answer, expected);
     }
     server.query(&["SCRIPT", "FLUSH"]).unwrap();
-    let answer: u64 = script.key("n").arg(5).invoke_async(&mut redis).await.unwrap();
+    let answer: u64 = script.key("scripted").arg(5).invoke_async(redis).await.unwrap();
     assert_eq!(answer, 15);
 }
 

@@ -3,9 +3,12 @@
 mod cluster;
 mod commands;
 mod masters;
+mod passwords;
+mod pool;
 mod replicas;
 mod retries;
 mod shared;
+mod switchboard;
 
 use keylatch::{Builder, Connection};
 

@@ -161,9 +161,10 @@ async fn a_command_that_blocks_waits_as_long_as_it_asked_for() {
     assert!((WAIT..WAIT + SLACK).contains(&began.elapsed()), "{:?}", began.elapsed());
     let mut waiting = redis.clone();
     let began = Instant::now();
-    let told = tokio::spawn(async move {
-        waiting.blpop::<_, Option<(String, u64)>>("list", WAIT.as_secs_f64()).await
-    });
+    let told =
+        tokio::spawn(
+            async move { waiting.blpop::<_, Option<(String, u64)>>("list", WAIT.as_secs_f64()).await },
+        );
     until("the server waits", || server.info("blocked_clients").as_deref() == Some("1")).await;
     server.signal("STOP");
     let told = told.await.unwrap();

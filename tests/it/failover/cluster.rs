@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use keylatch::{CachedCall, Keylatch, redis};
 
-use super::{Data, LOOK_UP, PATIENCE, Process, Readers, SLACK, entry, made};
+use super::commands::{Commands, Target};
+use super::{COMMAND, Data, LOOK_UP, PATIENCE, Process, REPLACED, Readers, SLACK, TAKEN_UP, entry, made};
 use crate::support::RedisServer;
 use crate::support::cluster::Cluster;
 
@@ -45,6 +46,7 @@ async fn each_node_is_killed_in_turn_and_comes_back() {
     let data = Data::new();
     let without_refuge = Process::new(on(&cluster).outage_memory_limit(0), &data);
     let processes = [Process::new(on(&cluster), &data), without_refuge];
+    let commander = Process::new(on(&cluster).command_timeout(COMMAND), &data);
     let mut spared = 0;
     // The masters, and then those that took over from them.
     for node in 0..6 {
@@ -56,7 +58,14 @@ async fn each_node_is_killed_in_turn_and_comes_back() {
         let away = away_from(&cluster, node, 0..30);
         let slot = u16::try_from(node % 3 * 16_384 / 3 + 1).expect("a slot");
         let replica = (node + 3) % 6;
+        let its = Target::on(&cluster, |owner| owner == node);
+        let of_others = Target::on(&cluster, |owner| owner != node);
+        for target in [&its, &of_others] {
+            commander.until_answered(target.key()).await;
+        }
         let readers = Readers::start(&processes, 0..30);
+        let commands = Commands::start(&commander, [its, of_others]);
+        commands.until_answered().await;
         cluster.nodes[node].kill();
         let killed = Instant::now();
         // As long as nobody has taken over.
@@ -78,9 +87,17 @@ async fn each_node_is_killed_in_turn_and_comes_back() {
             processes[0].until_invalidated(id).await;
         }
         processes[0].until_locked("lock").await;
+        commands.until_answered().await;
         let all = killed.elapsed();
+        assert!(taken_over < REPLACED, "{taken_over:?}");
+        let healed = all.saturating_sub(taken_over);
+        assert!(healed < TAKEN_UP, "{healed:?} after its slots were taken over");
         cluster.nodes[node].restart();
         cluster.until_healthy().await;
+        let told = commands.stop().await;
+        assert!(told[0].refused > 0 && told[0].answered > 0, "{told:?}");
+        assert!(told[0].slowest_lock < COMMAND + SLACK, "{told:?}");
+        assert!(told[1].late == 0 && told[1].answered > 100, "the other slots are served: {told:?}");
         let seen = readers.stop().await;
         assert!(seen.slowest < LOOK_UP * 2 + SLACK, "{seen:?}");
         for process in &processes {
@@ -101,10 +118,14 @@ async fn a_replica_takes_over_on_request() {
     let cluster = Cluster::start(3, true).await;
     let data = Data::new();
     let processes = [Process::new(on(&cluster), &data), Process::new(on(&cluster), &data)];
+    let commander = Process::new(on(&cluster).command_timeout(COMMAND), &data);
     processes[0].until_hits(0..30).await;
     let readers = Readers::start(&processes, 0..30);
     for node in 0..3 {
         let slot = u16::try_from(node * 16_384 / 3 + 1).expect("a slot");
+        let target = Target::on(&cluster, |owner| owner == node);
+        commander.until_answered(target.key()).await;
+        let commands = Commands::start(&commander, [target]);
         let began = Instant::now();
         let ask = || cluster.nodes[node + 3].query(&["CLUSTER", "FAILOVER"]);
         ask().expect("it is a replica in step");
@@ -134,10 +155,13 @@ async fn a_replica_takes_over_on_request() {
                 asked_again = Instant::now();
             }
         }
+        let taken_over = Instant::now();
         processes[0].until_locked("lock").await;
         for process in &processes {
             process.until_hits(0..30).await;
         }
+        assert!(taken_over.elapsed() < TAKEN_UP, "{:?}", taken_over.elapsed());
+        let _none_was_kept_waiting = commands.stop().await;
         eprintln!(
             "CLUSTER FAILOVER of node {node}: {refused} invalidations refused, the longest of them {longest:?}, all \
              well after {:?}",

@@ -9,7 +9,7 @@ use keylatch::{CachedCall, Key};
 use tokio::task::JoinSet;
 
 use super::cluster::{on, owner, slot_of};
-use super::{Data, Process, Readers, entry, made};
+use super::{Data, LOOK_UP, Process, Readers, SLACK, entry, made};
 use crate::support::cluster::Cluster;
 
 /// Every kind of key: an entry with its own stamp, a tag, a function, the namespace, a lock.
@@ -40,23 +40,25 @@ fn moves(cluster: &Cluster) -> Vec<Move> {
 }
 
 /// Invalidates by key and by tag, and locks, all the time; nothing of it may fail, and nobody may see what was there
-/// before.
-fn writers(processes: &[Arc<Process>], stop: &Arc<AtomicBool>) -> JoinSet<u32> {
+/// before. How often, and the longest that an invalidation took.
+fn writers(processes: &[Arc<Process>], stop: &Arc<AtomicBool>) -> JoinSet<(u32, Duration)> {
     let mut tasks = JoinSet::new();
     for (index, process) in processes.iter().enumerate() {
         let (process, stop) = (Arc::clone(process), Arc::clone(stop));
         let other = Arc::clone(&processes[(index + 1) % processes.len()]);
         tasks.spawn(async move {
-            let mut writes = 0;
+            let (mut writes, mut longest) = (0, Duration::ZERO);
             while !stop.load(Ordering::SeqCst) {
                 let id = 1 + fastrand::usize(0..3);
                 let version = process.data.write(id);
+                let began = Instant::now();
                 let invalidated = if fastrand::bool() {
                     entry(&process, id).invalidate().await
                 } else {
                     process.cache.invalidate_tag(Key::of("entry-tag").part(&id)).await
                 };
                 invalidated.unwrap_or_else(|error| panic!("an invalidation of {id}: {error}"));
+                longest = longest.max(began.elapsed());
                 for process in [&process, &other] {
                     assert!(entry(process, id).await >= version, "an old entry");
                     assert!(made(process, id).await >= version, "an old entry made of another");
@@ -66,7 +68,7 @@ fn writers(processes: &[Arc<Process>], stop: &Arc<AtomicBool>) -> JoinSet<u32> {
                 writes += 1;
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
-            writes
+            (writes, longest)
         });
     }
     tasks
@@ -100,17 +102,22 @@ async fn slots_move_under_readers_and_writers() {
     }
     let took = began.elapsed();
     stop.store(true, Ordering::SeqCst);
-    let mut written = 0;
+    let (mut written, mut longest) = (0, Duration::ZERO);
     while let Some(ended) = writers.join_next().await {
-        written += ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        let (count, took) = ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        written += count;
+        longest = longest.max(took);
     }
     let seen = readers.stop().await;
+    // A look-up that ran into its limit, or a command that did, would take longer.
+    assert!(longest < LOOK_UP + SLACK && seen.slowest < LOOK_UP + SLACK, "{longest:?}, {seen:?}");
+    assert!(seen.slow * 1_000 <= seen.calls, "entries answer: {seen:?}");
     for process in &processes {
         process.until_hits(0..10).await;
         assert_eq!(process.stale(0..10).await, [] as [usize; 0]);
     }
     eprintln!(
-        "18 slots moved in {took:?}: {} reads, slowest {:?}, {written} writes",
+        "18 slots moved in {took:?}: {} reads, slowest {:?}, {written} written, longest {longest:?}",
         seen.calls, seen.slowest
     );
 }

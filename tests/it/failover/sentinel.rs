@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use keylatch::{ErrorKind, Keylatch};
 
-use super::{Data, LOOK_UP, PATIENCE, Process, Readers, SLACK, entry};
+use super::commands::{Commands, Target};
+use super::{COMMAND, Data, LOOK_UP, PATIENCE, Process, REPLACED, Readers, SLACK, TAKEN_UP, entry};
 use crate::support::sentinel::{MASTER, Sentinels};
 use crate::support::until;
 
-fn on(servers: &Sentinels) -> keylatch::Builder {
+pub(super) fn on(servers: &Sentinels) -> keylatch::Builder {
     Keylatch::builder().sentinel(servers.urls(), MASTER)
 }
 
@@ -20,17 +21,37 @@ async fn the_primary_is_killed_and_comes_back_as_a_replica() {
     let without_refuge = Process::new(on(&servers).outage_memory_limit(0), &data);
     let processes = [Process::new(on(&servers), &data), without_refuge];
     processes[0].until_hits(0..20).await;
+    let target = Target::anywhere();
+    let commander = Process::new(on(&servers).command_timeout(COMMAND), &data);
+    commander.until_answered(target.key()).await;
     let readers = Readers::start(&processes, 0..20);
+    let commands = Commands::start(&commander, [target]);
+    commands.until_answered().await;
     servers.servers[0].kill();
     let killed = Instant::now();
     let refuge = processes[0].until_hits(0..20).await;
-    processes[1].until_hits(0..20).await;
-    let hits = killed.elapsed();
-    data.write(0);
-    processes[0].until_invalidated(0).await;
-    processes[0].until_locked("lock").await;
-    let all = killed.elapsed();
-    servers.until_primary_is_not(old).await;
+    assert!(refuge < LOOK_UP + SLACK, "what was computed meanwhile answers: {refuge:?}");
+    let replacing = async {
+        servers.until_primary_is_not(old).await;
+        killed.elapsed()
+    };
+    let serving = async {
+        processes[1].until_hits(0..20).await;
+        let hits = killed.elapsed();
+        data.write(0);
+        processes[0].until_invalidated(0).await;
+        processes[0].until_locked("lock").await;
+        commands.until_answered().await;
+        (hits, killed.elapsed())
+    };
+    let (replaced, (hits, all)) = tokio::join!(replacing, Box::pin(serving));
+    for told in commands.stop().await {
+        assert!(told.answered > 0 && told.refused > 0, "{told:?}");
+        assert!(told.slowest_lock < COMMAND + SLACK, "{told:?}");
+    }
+    assert!(replaced < REPLACED, "{replaced:?}");
+    let healed = all.saturating_sub(replaced);
+    assert!(healed < TAKEN_UP, "{healed:?} after the promotion");
     // What is stored from now on is on the promoted server only.
     data.write(1);
     processes[0].until_invalidated(1).await;
@@ -47,8 +68,9 @@ async fn the_primary_is_killed_and_comes_back_as_a_replica() {
         assert_eq!(process.stale(0..20).await, [] as [usize; 0]);
     }
     eprintln!(
-        "sentinel, primary killed: slowest call {:?} of {}; hits in the refuge after {refuge:?}, on the promoted \
-         server after {hits:?}, locks and invalidations after {all:?}; the old one is a replica {demoted:?} after its return",
+        "sentinel, primary killed: slowest call {:?} of {}; hits in the refuge after {refuge:?}; promoted after \
+         {replaced:?}, hits there after {hits:?}, locks and invalidations after {all:?}; the old one is a replica \
+         {demoted:?} after its return",
         seen.slowest, seen.calls
     );
 }
@@ -67,7 +89,11 @@ async fn another_primary_is_chosen_while_the_old_one_is_well() {
     let (data, old) = (Data::new(), servers.servers[0].port());
     let processes = [Process::new(on(&servers), &data), Process::new(on(&servers), &data)];
     processes[0].until_hits(0..20).await;
+    let target = Target::anywhere();
+    let commander = Process::new(on(&servers).command_timeout(COMMAND), &data);
+    commander.until_answered(target.key()).await;
     let readers = Readers::start(&processes, 0..20);
+    let commands = Commands::start(&commander, [target]);
     let began = Instant::now();
     servers.fail_over();
     servers.until_primary_is_not(old).await;
@@ -77,8 +103,11 @@ async fn another_primary_is_chosen_while_the_old_one_is_well() {
     processes[0].until_locked("lock").await;
     let written = began.elapsed();
     processes[1].until_hits(0..20).await;
+    let healed = began.elapsed().saturating_sub(promoted);
+    let _none_was_kept_waiting = commands.stop().await;
     let seen = readers.stop().await;
     assert!(seen.slowest < LOOK_UP + SLACK, "{seen:?}");
+    assert!(promoted < REPLACED && healed < TAKEN_UP, "{promoted:?}, {healed:?}");
     for process in &processes {
         process.until_hits(0..20).await;
         process.until_none_is_stale(0..20).await;
@@ -156,6 +185,7 @@ async fn a_primary_that_is_demoted_on_open_connections_is_left() {
     // Promoted again, it serves again.
     old.query(&["REPLICAOF", "NO", "ONE"]).expect("it answers");
     let healed = process.until_hits(0..5).await;
+    assert!(healed < TAKEN_UP, "{healed:?}");
     assert_eq!(process.stale(0..5).await, [] as [usize; 0]);
     eprintln!("demoted on open connections: bodies answer; hits {healed:?} after it is a primary again");
 }

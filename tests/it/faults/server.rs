@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use keylatch::CachedCall;
+use keylatch::{CachedCall, ReleaseError};
 
-use super::witness::{AT_ONCE, COMMAND, HEALED, LOOK_UP, SLACK, Witness, again, value};
-use crate::support::RedisServer;
+use super::witness::{AT_ONCE, LOOK_UP, NEXT_CALL, PATIENCE, PROBED, SLACK, SOON, Witness, again, value};
 use crate::support::replicated::{follow, until_in_step};
+use crate::support::{RedisServer, until};
+
+/// A server that loads for longer is stuck.
+const LONGEST_LOAD: Duration = Duration::from_secs(20);
 
 const RIGHT: &str = "the-r1ght-word";
 const WRONG: &str = "the-wr0ng-word";
@@ -48,7 +51,7 @@ async fn a_wrong_password() {
     }
     witness.look().await.again("wrong password, then", AT_ONCE);
     log_in_and(&server, RIGHT, &["CONFIG", "SET", "requirepass", WRONG]);
-    witness.heals("wrong password", HEALED).await;
+    witness.heals("wrong password", SOON).await;
 }
 
 /// Connections that there are go on; new ones are refused until the configuration follows.
@@ -62,7 +65,7 @@ async fn a_password_that_is_rotated() {
     log_in_and(&server, WRONG, &["CLIENT", "KILL", "TYPE", "normal"]);
     witness.look().await.fails_within("password rotated, connections closed", AT_ONCE);
     log_in_and(&server, WRONG, &["CONFIG", "SET", "requirepass", RIGHT]);
-    witness.heals("password rotated", HEALED).await;
+    witness.heals("password rotated", SOON).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,7 +82,7 @@ async fn no_more_clients() {
     witness.look().await.fails_within("no more clients", AT_ONCE);
     witness.look().await.again("no more clients, then", AT_ONCE);
     limit("1000");
-    witness.heals("no more clients", HEALED).await;
+    witness.heals("no more clients", SOON).await;
 }
 
 /// It answers, but only that it is not ready, so nobody waits for it.
@@ -100,7 +103,6 @@ async fn loading() {
     server.kill();
     // Some 0.1 ms for each key.
     server.restart_with(&["--key-load-delay", "100"]);
-    let began = Instant::now();
     let seen = witness.look().await;
     assert!(
         server.query(&["DBSIZE"]).is_err_and(|error| error.code() == Some("LOADING")),
@@ -108,8 +110,29 @@ async fn loading() {
     );
     seen.fails_within("loading", LOOK_UP);
     witness.look().await.again("loading, then", LOOK_UP);
-    witness.heals("loading", Duration::from_secs(20)).await;
-    eprintln!("loading: took {:?} in all", began.elapsed());
+    let url = server.url();
+    let ready = tokio::task::spawn_blocking(move || until_ready(&url));
+    let began = Instant::now();
+    let healed = witness.heals("loading", LONGEST_LOAD).await;
+    let ready = ready.await.expect("it ends");
+    let after = (began + healed.last()).saturating_duration_since(ready);
+    eprintln!("loading: ended after {:?}, healed {after:?} later", ready - began);
+    assert!(after < PROBED, "{after:?} after its end");
+}
+
+/// Asks a server that loads until it is ready.
+fn until_ready(url: &str) -> Instant {
+    let client = redis::Client::open(url).expect("a good URL");
+    let deadline = Instant::now() + LONGEST_LOAD;
+    loop {
+        let connection = client.get_connection_with_timeout(Duration::from_secs(2));
+        let asked = connection.and_then(|mut connection| redis::cmd("DBSIZE").exec(&mut connection));
+        if asked.is_ok() {
+            return Instant::now();
+        }
+        assert!(Instant::now() < deadline, "it is never ready: {asked:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Hits go on; what needs memory fails and says so, and invalidations, which need none, are carried out.
@@ -134,7 +157,12 @@ async fn out_of_memory() {
     let stays = witness.reader.breaker().await;
     assert_eq!(stays.opened, 0, "a full server serves");
     server.query(&["CONFIG", "SET", "maxmemory", "0"]).expect("it answers");
-    witness.heals("out of memory", HEALED).await;
+    witness.look().await.works_within("memory again", AT_ONCE);
+    let before = witness.reader.runs();
+    for _ in 0..2 {
+        assert_eq!(value(&witness.reader, 50).await, 1_050);
+    }
+    assert_eq!(witness.reader.runs(), before + 1, "it was not stored, and the next call stores it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,6 +170,12 @@ async fn scripts_are_forgotten() {
     let server = RedisServer::start();
     let witness = Witness::at(&server.url());
     witness.works().await;
+    server.query(&["SCRIPT", "FLUSH"]).expect("it answers");
+    server.forget_calls();
+    for _ in 0..2 {
+        value(&witness.invalidator, 2).invalidate().await.expect("it is told");
+    }
+    assert_eq!((server.calls("evalsha"), server.calls("eval")), (2, 1), "one command more, once");
     server.query(&["SCRIPT", "FLUSH"]).expect("it answers");
     witness.look().await.works_within("scripts forgotten", AT_ONCE);
     // And again while everybody invalidates: a script may be forgotten between its two commands.
@@ -167,7 +201,7 @@ async fn connections_are_killed() {
         }
         assert!(seen.got.0.is_ok(), "a read is repeated: {seen:?}");
     }
-    witness.heals("connections killed", HEALED).await;
+    witness.heals("connections killed", NEXT_CALL).await;
 }
 
 /// Entries and stamps are gone together; whatever was in the memory of a process does not outlive them.
@@ -187,21 +221,67 @@ async fn everything_is_flushed() {
     witness.heals("flushed", AT_ONCE).await;
 }
 
+/// Its holder is told with the next extension, a third of its `ttl` later, and not when its lease would have ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_is_held_is_lost_with_everything() {
+    let server = RedisServer::start();
+    let witness = Witness::at(&server.url());
+    let ttl = Duration::from_secs(3);
+    let guard = witness.locker.cache.lock("flushed").ttl(ttl).acquire().await.expect("it is free");
+    let mut left = guard.lease().remaining();
+    until("it is extended by itself", || {
+        let before = std::mem::replace(&mut left, guard.lease().remaining());
+        left > before
+    })
+    .await;
+    guard.lease().check().expect("it is held");
+    server.query(&["FLUSHALL"]).expect("it answers");
+    let flushed = Instant::now();
+    tokio::time::timeout(ttl, guard.lease().lost()).await.expect("its holder is told");
+    let told = flushed.elapsed();
+    eprintln!("flushed: the holder of a lock was told after {told:?}");
+    assert!(told < ttl / 3 + SLACK, "{told:?}");
+    assert!(guard.lease().check().is_err(), "it may not be relied on any more");
+    assert!(matches!(guard.release().await, Err(ReleaseError::NotHeld { .. })));
+    let next = witness.setter.cache.lock("flushed").wait(Duration::ZERO);
+    next.run(async |_lease| ()).await.expect("it is free");
+}
+
 /// It is a replica now, and refuses writes: nobody may take that for success, and nothing is read that it may not be told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn demoted() {
-    let (server, other) = (RedisServer::start(), RedisServer::start());
+    let at_once = ["--repl-diskless-sync-delay", "0"];
+    let (server, other) = (RedisServer::start_with(&at_once), RedisServer::start_with(&at_once));
     let witness = Witness::at(&server.url());
     witness.works().await;
+    // They change places, so that it keeps what it has.
+    follow(&other, server.port());
+    until_in_step(&other).await;
+    other.query(&["REPLICAOF", "NO", "ONE"]).expect("it answers");
     follow(&server, other.port());
     until_in_step(&server).await;
     let seen = witness.look().await;
     eprintln!("demoted: {seen:?}");
+    assert!(!seen.cached.0 && seen.cached.1 < AT_ONCE, "the entry is read: {seen:?}");
+    assert!(seen.got.0.is_ok() && seen.got.1 < AT_ONCE, "a read is answered: {seen:?}");
     assert!(seen.invalidated.0.is_err() && seen.locked.0.is_err() && seen.set.0.is_err(), "{seen:?}");
-    for took in [seen.cached.1, seen.invalidated.1, seen.locked.1, seen.set.1] {
-        assert!(took < COMMAND + SLACK, "{seen:?}");
+    // All were sent again, over connections that are left one after the other.
+    for took in [seen.invalidated.1, seen.locked.1, seen.set.1] {
+        assert!(took < AT_ONCE + SLACK, "{seen:?}");
     }
+    // Whoever could not invalidate something there reads nothing there.
+    let (service, before) = (&witness.invalidator, witness.invalidator.runs());
+    assert_eq!(value(service, 1).await, 1_001);
+    assert_eq!(service.runs(), before + 1, "the body answers");
+    // Nor does whoever could not store, once that has cost it its connections.
+    let service = &witness.reader;
+    for id in 60..63 {
+        assert_eq!(value(service, id).await, 1_000 + id);
+    }
+    let before = service.runs();
+    assert_eq!(value(service, 1).await, 1_001);
+    assert_eq!(service.runs(), before + 1, "the body answers");
     server.query(&["REPLICAOF", "NO", "ONE"]).expect("it answers");
-    witness.heals("demoted", HEALED).await;
-    again(HEALED, async || value(&witness.invalidator, 2).invalidate().await.is_ok()).await;
+    witness.heals("demoted", SOON).await;
+    again(PATIENCE, async || value(&witness.invalidator, 2).invalidate().await.is_ok()).await;
 }

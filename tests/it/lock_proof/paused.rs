@@ -137,12 +137,17 @@ fn read_counts(file: &Path) -> Vec<u64> {
 
 #[test]
 fn no_acknowledged_update_is_lost_with_tokens() {
-    let counted = run("checked", length::at_least(Duration::from_secs(8)));
-    let Counted { value, acknowledged, unknown, stops, .. } = counted;
-    assert!(value >= acknowledged && value <= acknowledged + unknown, "{counted:?}");
-    assert!(acknowledged > 100 && stops > 3, "too little happened: {counted:?}");
-    // Otherwise no holder was ever stopped in the act.
-    assert!(counted.refused > 0 || length::long().is_none(), "{counted:?}");
+    // As often as it takes to catch a holder in the act, within reason.
+    for _ in 0..5 {
+        let counted = run("checked", length::at_least(Duration::from_secs(8)));
+        let Counted { value, acknowledged, unknown, stops, refused } = counted;
+        assert!(value >= acknowledged && value <= acknowledged + unknown, "{counted:?}");
+        assert!(acknowledged > 100 && stops > 3, "too little happened: {counted:?}");
+        if refused > 0 {
+            return;
+        }
+    }
+    panic!("no holder was ever stopped in the act");
 }
 
 /// The companion: without the check at the resource the same run must lose updates, or it would show nothing.

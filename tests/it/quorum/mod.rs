@@ -3,6 +3,7 @@
 
 mod clocks;
 mod held;
+mod lines;
 mod partitions;
 mod restarts;
 mod speed;

@@ -3,9 +3,10 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use redis::Value;
+use redis::{RedisResult, Value};
 
 use super::redis_server::{RedisServer, free_port};
+use super::replicated::{PASSWORD, ask, protect};
 
 const SLOTS: usize = 16_384;
 
@@ -14,6 +15,8 @@ pub(crate) struct Cluster {
     /// The masters first, then their replicas in the same order.
     pub(crate) nodes: Vec<RedisServer>,
     masters: usize,
+    /// What every node asks for.
+    password: Option<&'static str>,
 }
 
 impl Cluster {
@@ -23,7 +26,7 @@ impl Cluster {
         let arguments =
             ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500", "--repl-diskless-sync-delay", "0"];
         let nodes = (0..count).map(|_| RedisServer::start_on(port_with_bus(), &arguments)).collect();
-        let cluster = Self { nodes, masters };
+        let cluster = Self { nodes, masters, password: None };
         for (index, node) in cluster.nodes.iter().enumerate() {
             node.query(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]).expect("a fresh node");
             let first = cluster.nodes[0].port().to_string();
@@ -51,6 +54,18 @@ impl Cluster {
         }
         cluster.until_healthy().await;
         cluster
+    }
+
+    /// The same where every node asks for [`PASSWORD`]. Slots cannot be moved there.
+    pub(crate) async fn start_with_password(masters: usize, replicas: bool) -> Self {
+        let mut cluster = Self::start(masters, replicas).await;
+        cluster.nodes.iter().for_each(protect);
+        cluster.password = Some(PASSWORD);
+        cluster
+    }
+
+    fn ask(&self, node: &RedisServer, words: &[&str]) -> RedisResult<Value> {
+        ask(node, self.password, words)
     }
 
     /// Waits until every running node knows an owner for each slot, and every replica follows.
@@ -92,7 +107,7 @@ impl Cluster {
     /// The running node that owns a slot, by what the nodes say.
     pub(crate) fn owner(&self, slot: u16) -> Option<usize> {
         let running = self.nodes.iter().find(|node| node.is_running())?;
-        let Value::Array(ranges) = running.query(&["CLUSTER", "SLOTS"]).ok()? else { return None };
+        let Value::Array(ranges) = self.ask(running, &["CLUSTER", "SLOTS"]).ok()? else { return None };
         for range in ranges {
             let Value::Array(parts) = range else { return None };
             let [Value::Int(first), Value::Int(last), Value::Array(owner), ..] = &parts[..] else {
@@ -116,6 +131,24 @@ impl Cluster {
                 return owner;
             }
             assert!(Instant::now() < deadline, "nobody has taken slot {slot} over");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Has the replica of that master take over while the master is well, and waits until it has.
+    pub(crate) async fn fail_over(&self, master: usize) {
+        let replica = self.masters + master;
+        let slot = u16::try_from(master * SLOTS / self.masters).expect("a slot");
+        let deadline = Instant::now() + Duration::from_secs(40);
+        let mut asked: Option<Instant> = None;
+        while self.owner(slot) != Some(replica) {
+            assert!(Instant::now() < deadline, "no failover");
+            // The servers give up what has not come about within five seconds.
+            if asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(6)) {
+                // Refused if it has come about just now.
+                let _ = self.ask(&self.nodes[replica], &["CLUSTER", "FAILOVER"]);
+                asked = Some(Instant::now());
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

@@ -103,7 +103,15 @@ impl<'a> Answer<'a> {
         if status == StatusCode::UNAUTHORIZED {
             return Err(failure::unauthorized());
         }
+        let content_type = hide(token, content_type);
         let body = match read(&body) {
+            Ok(Body::Resp2(values)) => {
+                let values = values.into_iter().map(|value| without_token(value, token));
+                Ok(Body::Resp2(values.collect::<RedisResult<_>>()?))
+            }
+            other => other,
+        };
+        let body = match body {
             Ok(body) if status.is_success() || is_error(&body) => body,
             Ok(_) => return Err(failure::foreign(status, &content_type, false)),
             Err(fault) => return Err(failure::foreign(status, &content_type, fault == Fault::Truncated)),
@@ -143,6 +151,19 @@ fn value(item: Item, token: &Secret) -> RedisResult<Value> {
         Item { result: Some(Json(value)), .. } => Ok(value),
         Item { .. } => Err(RedisError::from((ErrorKind::Parse, "neither a result nor an error"))),
     }
+}
+
+/// An error that quotes the token does so no more. Errors are not part of other answers.
+fn without_token(value: Value, token: &Secret) -> RedisResult<Value> {
+    let Value::ServerError(error) = value else { return Ok(value) };
+    let text = match error.details() {
+        Some(details) => format!("{} {details}", error.code()),
+        None => error.code().to_owned(),
+    };
+    if !text.contains(token.reveal()) {
+        return Ok(Value::ServerError(error));
+    }
+    failure::server_error(&hide(token, text)).map(Value::ServerError)
 }
 
 fn hide(token: &Secret, text: String) -> String {

@@ -92,7 +92,8 @@ pub(super) fn whole(error: ServerError) -> RedisError {
 
 /// The token is not the right one. What the server says about it stays out, lest it quote the token.
 pub(super) fn unauthorized() -> RedisError {
-    RedisError::from((ErrorKind::AuthenticationFailed, "the server refused the token"))
+    let variable = crate::connection::failure::TOKEN.to_owned();
+    RedisError::from((ErrorKind::AuthenticationFailed, "the server refused the token", variable))
 }
 
 /// The error of a whole request whose answer is not one of the interface.

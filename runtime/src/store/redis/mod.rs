@@ -156,6 +156,22 @@ impl Drop for Changes<'_> {
     }
 }
 
+/// A change that replicas may lack: from before it is sent, and for a while after its answer, however late that came.
+struct Unreplicated<'a>(&'a Connection);
+
+impl<'a> Unreplicated<'a> {
+    fn over(connection: &'a Connection) -> Self {
+        connection.changed();
+        Self(connection)
+    }
+}
+
+impl Drop for Unreplicated<'_> {
+    fn drop(&mut self) {
+        self.0.changed();
+    }
+}
+
 impl RedisStore {
     /// Drops what this process has at hand of the keys when the change has been answered, has failed, or is given up: the
     /// server's own news may come later than the answer, over another connection.
@@ -260,6 +276,7 @@ impl Store for RedisStore {
 
     async fn put(&self, slot: &Key, value: &[u8], life: Duration) -> Result<Guarded> {
         let slots = [slot];
+        let _unreplicated = Unreplicated::over(&self.connection);
         let _changed = self.changes(&slots);
         put::put(self, slot, value, life).await
     }
@@ -285,7 +302,7 @@ impl Store for RedisStore {
         if keys.is_empty() {
             return Ok(());
         }
-        self.connection.changed();
+        let _unreplicated = Unreplicated::over(&self.connection);
         let _changed = self.changes(keys);
         let groups = spread::groups(&self.connection, keys);
         let (operation, lua) = ("invalidate", &self.scripts.invalidate);
@@ -294,7 +311,7 @@ impl Store for RedisStore {
     }
 
     async fn hold(&self, keys: &[&Key], hold: &[u8], life: Duration) -> Result<Vec<Overlap>> {
-        self.connection.changed();
+        let _unreplicated = Unreplicated::over(&self.connection);
         let _changed = self.changes(keys);
         let life = millis(life).to_string();
         let hold = wire(&self.connection, hold);

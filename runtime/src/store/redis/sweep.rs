@@ -7,8 +7,8 @@ use futures_util::future::try_join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use redis::{Pipeline, Value};
 
-use super::RedisStore;
 use super::answer::unexpected;
+use super::{RedisStore, Unreplicated};
 use crate::connection::{Node, Repeat, Request, Route, Server};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invalidation::Report;
@@ -30,6 +30,8 @@ struct Step {
 }
 
 pub(super) async fn sweep(store: &RedisStore, pattern: &FullPattern, report: &Report<'_>) -> Result<u64> {
+    // Also if nothing is found: another process may just have removed it.
+    let _unreplicated = Unreplicated::over(&store.connection);
     let nodes = store.connection.primaries("scan").await?;
     if report.is_wanted() {
         let sizes = try_join_all(nodes.iter().map(size)).await?;
@@ -119,7 +121,6 @@ async fn remove_with_stamps(store: &RedisStore, entries: &[Key]) -> Result<()> {
     pipeline.add_command(store.scripts.invalidate.by_hash(&first, &[]));
     pipeline.cmd("EXISTS").arg(rest.iter().map(|stamp| stamp.as_bytes()).collect::<Vec<_>>());
     let route = Route::to(first[0], Server::Any, Repeat::Safe);
-    store.connection.changed();
     let answer = {
         let _changed = store.changes(&first);
         store.connection.send("invalidate", route, Request::Apart(&pipeline)).await?

@@ -4,6 +4,7 @@
 
 mod encoding;
 mod interface;
+mod tls;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -18,9 +19,12 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 
 use super::RedisServer;
+use super::tls::Certificates;
 use interface::{Request, answer, response};
+use tls::TlsListener;
 
 /// What happens to a request instead of, or after, its execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub(crate) enum Fault {
     Status(u16),
     /// Nothing is executed; this status, with a page as proxies write them.
     Html(u16),
+    /// Nothing is executed; this answer, as it is. `@token@` in it stands for the token: some servers quote it.
+    Says { status: u16, content_type: &'static str, body: &'static str },
     /// It is executed this much later.
     Delay(Duration),
     /// Nothing is executed, and no answer comes.
@@ -42,6 +48,7 @@ pub(crate) enum Fault {
 /// The stand-in. It runs on a thread of its own, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Upstash {
+    scheme: &'static str,
     address: SocketAddr,
     shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
@@ -78,6 +85,16 @@ impl Upstash {
     pub(crate) const TOKEN: &str = "token-of-the-stand-in";
 
     pub(crate) fn start(redis: &RedisServer) -> Self {
+        Self::listen(redis, None)
+    }
+
+    /// The same by HTTPS, with the certificate of the server.
+    pub(crate) fn start_with_tls(redis: &RedisServer, certificates: &Certificates) -> Self {
+        Self::listen(redis, Some(tls::acceptor(certificates)))
+    }
+
+    fn listen(redis: &RedisServer, acceptor: Option<TlsAcceptor>) -> Self {
+        let scheme = if acceptor.is_some() { "https" } else { "http" };
         let redis = redis::Client::open(redis.url()).expect("the URL is good");
         let shared = Arc::new(Shared { redis, state: Mutex::default() });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -90,19 +107,29 @@ impl Upstash {
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
-                let router =
+                let router: Router =
                     Router::new().fallback(serve).layer(DefaultBodyLimit::disable()).with_state(served);
+                let serving = async {
+                    match acceptor {
+                        Some(acceptor) => axum::serve(TlsListener::new(listener, acceptor), router).await,
+                        None => axum::serve(listener, router).await,
+                    }
+                };
                 tokio::select! {
-                    served = axum::serve(listener, router) => served.expect("it serves until it is stopped"),
+                    served = serving => served.expect("it serves until it is stopped"),
                     _ = stopped => {}
                 }
             });
         });
-        Self { address, shared, stop: Some(stop), thread: Some(thread) }
+        Self { scheme, address, shared, stop: Some(stop), thread: Some(thread) }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Lets the next requests fail, one each.
@@ -164,6 +191,7 @@ async fn serve(
     match fault {
         Some(Fault::Status(status)) => return failed(status, ""),
         Some(Fault::Html(status)) => return failed(status, "<!doctype html><title>error</title>"),
+        Some(Fault::Says { status, content_type, body }) => return said(status, content_type, body),
         Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
         Some(Fault::Hang) => return std::future::pending().await,
         Some(Fault::Swallow | Fault::Cut) | None => {}
@@ -180,6 +208,14 @@ async fn serve(
 
 fn failed(status: u16, page: &'static str) -> Response {
     response(StatusCode::from_u16(status).expect("a status"), "text/html", page)
+}
+
+fn said(status: u16, content_type: &str, body: &str) -> Response {
+    let [content_type, body] = [content_type, body].map(|text| text.replace("@token@", Upstash::TOKEN));
+    let mut response = response(StatusCode::from_u16(status).expect("a status"), "text/html", body);
+    let content_type = HeaderValue::try_from(content_type).expect("it is ASCII");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
 }
 
 /// The same answer, whose second half never comes.
