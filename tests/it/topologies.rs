@@ -30,7 +30,7 @@ const WAYS: [By; 9] = [
 trait Topology {
     /// How many keys the torture takes, each way: the protocol is the same as over a single server.
     fn keys(&self) -> usize {
-        KEYS_PER_RUN / 2
+        KEYS_PER_RUN / 4
     }
 
     fn builder(&self) -> Builder;
@@ -116,7 +116,7 @@ struct Rest {
 impl Topology for Rest {
     /// A request takes many times as long as a command.
     fn keys(&self) -> usize {
-        KEYS_PER_RUN / 5
+        KEYS_PER_RUN / 8
     }
 
     fn builder(&self) -> Builder {

@@ -13,8 +13,8 @@ pub(crate) async fn pause_before(repetitions: u32) {
     clock::sleep(pause(repetitions, random::fraction())).await;
 }
 
-/// That `fraction` of its bound, drawn anew for each
-/// (full jitter; M. Brooker, *Exponential Backoff And Jitter*, 2015), so that callers who failed together do not return together.
+/// The pause before a repetition: that `fraction` of its bound, drawn anew for each (full jitter; M. Brooker, *Exponential
+/// Backoff And Jitter*, 2015), so that callers who failed together do not return together.
 fn pause(repetitions: u32, fraction: f64) -> Duration {
     FIRST.saturating_mul(1 << repetitions.min(10)).min(LONGEST).mul_f64(fraction)
 }

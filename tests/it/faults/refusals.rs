@@ -45,7 +45,9 @@ impl Refusals {
         for (kind, times) in KINDS.iter().zip(&self.0) {
             let median = times[times.len() / 2];
             eprintln!("{name}: {kind} in {median:?}");
-            assert!(median < TYPICAL, "{name}: {kind}: {median:?}");
+            // A lock is asked for, looked after and given back.
+            let typical = if *kind == "lock" { 3 * TYPICAL } else { TYPICAL };
+            assert!(median < typical, "{name}: {kind}: {median:?}");
         }
     }
 
