@@ -160,6 +160,44 @@ async fn an_instance_without_memory_for_values_keeps_none() {
     assert_eq!(from_memory("local::value"), 0);
 }
 
+#[cached(key = "large:{id}", ttl = "1h", skip(source), using = source.keylatch)]
+async fn large(source: &Source, id: u64) -> String {
+    source.load();
+    "x".repeat(30_000)
+}
+
+/// Packs into a hundred bytes or so.
+#[cached(key = "packed:{id}", ttl = "1h", compress = zstd, skip(source), using = source.keylatch)]
+async fn packed(source: &Source, id: u64) -> String {
+    source.load();
+    "x".repeat(30_000)
+}
+
+/// One limit is for all functions together, and for values as they lie in memory, however small they are in Redis.
+#[tokio::test]
+async fn all_values_together_keep_within_the_limit() {
+    const EACH: u64 = 100;
+    let server = RedisServer::start();
+    let source = Source::new(builder(&server).local_memory_limit(2 << 20).build().expect("good settings"));
+    let in_memory = || from_memory("local::large") + from_memory("local::packed");
+    // The first calls load and store, the second ones find and keep.
+    for _ in 0..2 {
+        for id in 0..EACH {
+            assert_eq!(large(&source, id).await.len() + packed(&source, id).await.len(), 60_000);
+        }
+    }
+    let before = in_memory();
+    // The last ones first, lest those that are found anew take their places before.
+    for id in (0..EACH).rev() {
+        large(&source, id).await;
+        packed(&source, id).await;
+    }
+    let kept = in_memory() - before;
+    // Seventy such values are 2 MiB. Those of one function alone would be more, were they weighed as they are stored.
+    eprintln!("{kept} of {} values were in memory", 2 * EACH);
+    assert!((1..=80).contains(&kept), "{kept} of {} values were in memory", 2 * EACH);
+}
+
 /// Every way to invalidate reaches the memory of the process that invalidates before it returns, and that of another one
 /// soon after.
 #[tokio::test]

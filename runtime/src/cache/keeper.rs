@@ -83,7 +83,9 @@ impl<T> Keeper<T> {
             marks: keep.marks.iter().cloned().collect(),
             until: ticks.saturating_add(u64::try_from(life.as_micros()).unwrap_or(u64::MAX)),
             fingerprint: expected.fingerprint,
-            bytes: u32::try_from(entry.len()).unwrap_or(u32::MAX),
+            // As it would be stored if it were not compressed: that is what the value takes about as much as.
+            bytes: u32::try_from(entry.len() - envelope.payload.len() + envelope.plain_len())
+                .unwrap_or(u32::MAX),
         };
         keep.reserved.keep((self.keep)(value, facts));
     }

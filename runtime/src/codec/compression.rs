@@ -133,6 +133,16 @@ pub(super) fn pack(out: &mut Vec<u8>, at: usize, packing: Option<Packing>) -> u8
     }
 }
 
+/// How long a payload is as its codec wrote it, as it says itself.
+pub(super) fn plain_len(payload: &[u8], compression: Option<Compression>) -> usize {
+    match payload.first_chunk::<LENGTH>() {
+        Some(length) if compression.is_some() => {
+            usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX)
+        }
+        _ => payload.len(),
+    }
+}
+
 /// The payload as its codec wrote it. The length is checked before anything is allocated by it.
 pub(super) fn unpack(
     payload: &[u8],

@@ -206,6 +206,11 @@ impl<'a> Envelope<'a> {
     pub fn unpack(&self) -> Result<Cow<'a, [u8]>, EnvelopeError> {
         compression::unpack(self.payload, self.compression)
     }
+
+    /// How many bytes the payload has as its codec wrote it, by its own word, which [`unpack`](Self::unpack) checks.
+    pub(crate) fn plain_len(&self) -> usize {
+        compression::plain_len(self.payload, self.compression)
+    }
 }
 
 /// Writes an envelope; `payload` appends the encoded value to the same buffer and is not called for an absence.
