@@ -187,15 +187,14 @@ async fn all_values_together_keep_within_the_limit() {
         }
     }
     let before = in_memory();
-    // The last ones first, lest those that are found anew take their places before.
-    for id in (0..EACH).rev() {
+    for id in 0..EACH {
         large(&source, id).await;
         packed(&source, id).await;
     }
     let kept = in_memory() - before;
     // Seventy such values are 2 MiB. Those of one function alone would be more, were they weighed as they are stored.
     eprintln!("{kept} of {} values were in memory", 2 * EACH);
-    assert!((1..=80).contains(&kept), "{kept} of {} values were in memory", 2 * EACH);
+    assert!((40..=80).contains(&kept), "{kept} of {} values were in memory", 2 * EACH);
 }
 
 /// Every way to invalidate reaches the memory of the process that invalidates before it returns, and that of another one
