@@ -5,6 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")"
 mode="${1:-all}"
 
+# Named together each time: cargo chooses the features of dependencies by what is named, and would compile them again.
+packages=(-p keylatch -p keylatch-macros -p keylatch-tests -p keylatch-examples)
+
 step() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
 
 step "redis-server"
@@ -56,23 +59,23 @@ RUSTDOCFLAGS="-D warnings" cargo doc -q --no-deps -p keylatch -p keylatch-macros
 
 step "tests"
 if command -v cargo-nextest >/dev/null; then
-  cargo nextest run -p keylatch -p keylatch-macros -p keylatch-tests -p keylatch-examples --all-features
+  cargo nextest run "${packages[@]}" --all-features
 else
   cargo test -p keylatch -p keylatch-macros -p keylatch-tests --all-features --lib --tests -- --test-threads=2 --skip ::soak_
   cargo test -p keylatch-examples --examples
 fi
 
 step "doctests"
-cargo test -q -p keylatch --doc --all-features
+cargo test -q "${packages[@]}" --doc --all-features
 
 if [ "$mode" != quick ]; then
   step "what must and must not compile"
-  cargo test -q -p keylatch-ui-tests
+  cargo test -q "${packages[@]}" -p keylatch-ui-tests --all-features --test ui
 
   step "benchmarks run"
   # All are compiled; those with a million keys or five masters are run by whoever wants their figures. Figures need the release
   # profile, `cargo bench -p keylatch`: here they only have to run, with what is compiled already.
-  KEYLATCH_BENCH_SECONDS=0.05 cargo bench -q --profile dev -p keylatch --all-features -- \
+  KEYLATCH_BENCH_SECONDS=0.05 cargo bench -q --profile dev "${packages[@]}" --benches --all-features -- \
     "hit on Redis" "miss and store" "managed connection" "embedded"
 fi
 
