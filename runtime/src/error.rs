@@ -27,6 +27,7 @@ struct Inner {
     context: Vec<(&'static str, String)>,
     remedy: Option<&'static str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    unsent: bool,
 }
 
 /// The kinds of [`Error`].
@@ -51,7 +52,8 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, operation: &'static str) -> Self {
-        Self(Arc::new(Inner { kind, operation, context: Vec::new(), remedy: None, source: None }))
+        let (context, remedy, source) = (Vec::new(), None, None);
+        Self(Arc::new(Inner { kind, operation, context, remedy, source, unsent: false }))
     }
 
     pub(crate) fn with(self, name: &'static str, value: impl fmt::Display) -> Self {
@@ -66,6 +68,11 @@ impl Error {
 
     pub(crate) fn remedy(self, remedy: &'static str) -> Self {
         self.change(|inner| inner.remedy = Some(remedy))
+    }
+
+    /// Nothing was sent.
+    pub(crate) fn unsent(self) -> Self {
+        self.change(|inner| inner.unsent = true)
     }
 
     /// The same failure as seen by the operation that ran into it.
@@ -96,6 +103,11 @@ impl Error {
     /// Names and values that say which setting, key or endpoint is concerned. Never a secret.
     pub fn context(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.context.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// Whether no server can have heard of it.
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.0.unsent
     }
 
     /// Whether the server refused with that code.

@@ -52,7 +52,7 @@ impl Failed {
     /// In our own terms.
     pub(super) fn during(self, operation: &'static str) -> Error {
         match self {
-            Self::NotSent(error) => error.during(operation),
+            Self::NotSent(error) => error.during(operation).unsent(),
             Self::Sent { server, error } => failed(operation, &server, error),
         }
     }

@@ -283,6 +283,8 @@ impl Connection {
     ) -> Result<(Value, Option<Via>), Failed> {
         let (mut repetitions, mut redirects) = (0, 0);
         let mut asked_for: Option<Endpoint> = None;
+        // What was sent before, and may have run.
+        let mut unanswered: Option<Failed> = None;
         loop {
             let asking = asked_for.is_some();
             let chosen;
@@ -324,7 +326,13 @@ impl Connection {
                 Ran::Answered => false,
             };
             if !again || repetitions == self.0.limits.max_retries {
-                return Err(failed);
+                return Err(match (failed, unanswered) {
+                    (Failed::NotSent(_), Some(unanswered)) => unanswered,
+                    (failed, _) => failed,
+                });
+            }
+            if failed.ran() == Ran::Unknown {
+                unanswered = Some(failed);
             }
             pause_before(repetitions).await;
             repetitions += 1;

@@ -137,10 +137,23 @@ fn is_on_its_way(error: &Error, lock: Owned<'_>) -> bool {
 
 impl LockMaster for RedisMaster {
     async fn acquire(&self, request: &Acquire<'_>) -> Result<Answer> {
-        if is_plain(request) && !self.refusals.are_recent() && self.acquire_free(request).await? {
-            return Ok(Answer::Granted { token: None });
+        let mut unanswered = None;
+        if is_plain(request) && !self.refusals.are_recent() {
+            match self.acquire_free(request).await {
+                Ok(true) => return Ok(Answer::Granted { token: None }),
+                Ok(false) => {}
+                // Asked by the script, what it finds ours counts as granted. The request may still come, after all.
+                Err(error) if is_unanswered(&error) && request.queue == Queue::Leave => {
+                    self.unanswered.note(request.lock.value);
+                    unanswered = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        self.acquire_or_queue(request).await
+        match (self.acquire_or_queue(request).await, unanswered) {
+            (Err(error), Some(unanswered)) if error.is_unsent() => Err(unanswered),
+            (answer, _) => answer,
+        }
     }
 
     async fn extend(&self, locks: &[Extend<'_>]) -> Vec<Result<Option<Duration>>> {
@@ -182,16 +195,14 @@ impl RedisMaster {
         set.arg(lock.key.as_bytes()).arg(&lock.value.bytes()).arg("NX").arg("PX").arg(millis(*ttl));
         let route = Route::to(lock.key, Server::Any, Repeat::Never);
         match self.connection.command("lock", route, &set).await {
-            Ok(Value::Okay) => return Ok(true),
-            Ok(Value::Nil) => self.refusals.note(),
-            Ok(_) => return Err(Error::new(ErrorKind::Protocol, "lock")),
-            // Asked by the script, what it finds ours counts as granted. The request may still come, after all.
-            Err(error) if is_unanswered(&error) && request.queue == Queue::Leave => {
-                self.unanswered.note(lock.value);
+            Ok(Value::Okay) => Ok(true),
+            Ok(Value::Nil) => {
+                self.refusals.note();
+                Ok(false)
             }
-            Err(error) => return Err(error),
+            Ok(_) => Err(Error::new(ErrorKind::Protocol, "lock")),
+            Err(error) => Err(error),
         }
-        Ok(false)
     }
 
     async fn acquire_or_queue(&self, request: &Acquire<'_>) -> Result<Answer> {
@@ -231,7 +242,11 @@ impl RedisMaster {
             // still be on its way, and come after all.
             self.unanswered.note(lock.value);
             pause_before(repetition).await;
-            answer = ask().await;
+            match ask().await {
+                // What was sent before may have been carried out.
+                Err(error) if error.is_unsent() => break,
+                repeated => answer = repeated,
+            }
         }
         match answer {
             Err(error) if mint.is_none() && is_on_its_way(&error, *lock) => {

@@ -218,8 +218,12 @@ impl Asking<'_> {
         // Counted from before the first byte leaves: the server cannot have begun earlier.
         let sent = clock::moment();
         ask.is_known = true;
-        let unasked = |source| LockError::unasked(options.key.clone(), source);
-        match self.master.acquire(&request).await.map_err(unasked)? {
+        let answer = self.master.acquire(&request).await.map_err(|source| {
+            // There is nothing to give back while the server is down: tasks that tried would heap up.
+            ask.is_known = was_known || !source.is_unsent();
+            LockError::unasked(options.key.clone(), source)
+        });
+        match answer? {
             Answer::Granted { token } => {
                 let until = sent + validity(options.ttl);
                 ask.instead_of = None;
