@@ -59,9 +59,7 @@ pub(super) fn placement(cmd: &Cmd) -> Placement<'_> {
         | b"SINTERCARD" | b"ZINTERCARD" | b"LMPOP" | b"ZMPOP" => key(2),
         b"BLMPOP" | b"BZMPOP" => key(3),
         b"XREAD" | b"XREADGROUP" => {
-            let streams = (0..cmd.args_iter().len())
-                .find(|&index| arg(cmd, index).is_some_and(|arg| arg.eq_ignore_ascii_case(b"STREAMS")));
-            streams.map_or(Placement::Anywhere, |index| key(index + 1))
+            place_of(cmd, b"STREAMS").map_or(Placement::Anywhere, |index| key(index + 1))
         }
         _ => key(1),
     }
@@ -90,7 +88,7 @@ pub(super) fn nature(cmd: &Cmd) -> Nature {
     match &name(cmd)[..] {
         b"BLPOP" | b"BRPOP" | b"BLMOVE" | b"BRPOPLPUSH" | b"BLMPOP" | b"BZPOPMIN" | b"BZPOPMAX"
         | b"BZMPOP" => Nature::Blocks,
-        b"XREAD" | b"XREADGROUP" if has_word(cmd, b"BLOCK") => Nature::Blocks,
+        b"XREAD" | b"XREADGROUP" if place_of(cmd, b"BLOCK").is_some() => Nature::Blocks,
         b"SELECT" | b"MULTI" | b"EXEC" | b"DISCARD" | b"WATCH" | b"UNWATCH" | b"SUBSCRIBE"
         | b"PSUBSCRIBE" | b"SSUBSCRIBE" | b"UNSUBSCRIBE" | b"PUNSUBSCRIBE" | b"SUNSUBSCRIBE" | b"MONITOR"
         | b"HELLO" | b"AUTH" | b"RESET" | b"QUIT" | b"ASKING" | b"READONLY" | b"READWRITE" | b"WAIT"
@@ -109,7 +107,7 @@ pub(super) fn longest_wait(cmd: &Cmd) -> Option<Duration> {
     let wait = match &name(cmd)[..] {
         b"BLMPOP" | b"BZMPOP" => Duration::try_from_secs_f64(seconds(1)?).ok()?,
         b"XREAD" | b"XREADGROUP" => {
-            let block = (1..cmd.args_iter().len()).find(|&index| is_word(cmd, index, b"BLOCK"))?;
+            let block = place_of(cmd, b"BLOCK")?;
             Duration::from_millis(u64::try_from(number(cmd, block + 1)?).ok()?)
         }
         _ => Duration::try_from_secs_f64(seconds(cmd.args_iter().len().checked_sub(1)?)?).ok()?,
@@ -121,8 +119,9 @@ fn is_word(cmd: &Cmd, index: usize, word: &[u8]) -> bool {
     arg(cmd, index).is_some_and(|arg| arg.eq_ignore_ascii_case(word))
 }
 
-fn has_word(cmd: &Cmd, word: &[u8]) -> bool {
-    (1..cmd.args_iter().len()).any(|index| is_word(cmd, index, word))
+/// Where among the arguments the word stands first.
+fn place_of(cmd: &Cmd, word: &[u8]) -> Option<usize> {
+    (1..cmd.args_iter().len()).find(|&index| is_word(cmd, index, word))
 }
 
 /// The command's name in capitals.

@@ -131,8 +131,7 @@ async fn a_pipeline_while_its_slot_moves() {
     let mut redis = on(&cluster);
     let (stays, goes) = ("{moving}:stays", "{moving}:goes");
     redis.mset::<_, _, ()>(&[(stays, 0), (goes, 0)]).await.unwrap();
-    let slot = cluster.nodes[0].query(&["CLUSTER", "KEYSLOT", stays]).unwrap();
-    let slot: u16 = redis::from_redis_value(slot).unwrap();
+    let slot = cluster.slot_of(stays);
     let from = cluster.owner(slot).unwrap();
     let to = (from + 1) % 3;
     let twice = redis::pipe().incr(stays, 1).incr(goes, 1).incr(stays, 1).incr(goes, 1).clone();
@@ -165,8 +164,7 @@ async fn scans_of_all_nodes_are_refused() {
 async fn a_script_is_loaded_without_a_node_that_is_down() {
     let mut cluster = Cluster::start(3, false).await;
     let mut redis = on(&cluster);
-    let slot = cluster.nodes[0].query(&["CLUSTER", "KEYSLOT", "key"]).unwrap();
-    let owner = cluster.owner(redis::from_redis_value(slot).unwrap()).unwrap();
+    let owner = cluster.owner(cluster.slot_of("key")).unwrap();
     redis.set::<_, _, ()>("key", 1).await.unwrap();
     cluster.nodes[(owner + 1) % 3].kill();
     let script = redis::Script::new("return redis.call('INCR', KEYS[1])");

@@ -17,14 +17,8 @@ pub(super) fn on(cluster: &Cluster) -> keylatch::Builder {
 /// What every entry depends on, besides what is its own.
 const SHARED: [&str; 2] = ["test#all", "test#template:entry:%7B%7D"];
 
-/// The slot of a key, as the servers say.
-pub(super) fn slot_of(cluster: &Cluster, key: &str) -> u16 {
-    let running = cluster.nodes.iter().find(|node| node.is_running()).expect("one runs");
-    redis::from_redis_value(running.query(&["CLUSTER", "KEYSLOT", key]).expect("it answers")).expect("a slot")
-}
-
 pub(super) fn owner(cluster: &Cluster, key: &str) -> usize {
-    cluster.owner(slot_of(cluster, key)).expect("the slots are all owned")
+    cluster.owner(cluster.slot_of(key)).expect("the slots are all owned")
 }
 
 /// The ids for which a call needs nothing of that node.
@@ -184,7 +178,7 @@ async fn an_entry_and_its_own_stamp_lie_in_one_slot() {
     for id in 0..20 {
         made(&process, id).await;
         let (key, stamp) = (format!("test:entry:{id}"), format!("{{test:entry:{id}}}#stamp"));
-        assert_eq!(slot_of(&cluster, &key), slot_of(&cluster, &stamp));
+        assert_eq!(cluster.slot_of(&key), cluster.slot_of(&stamp));
         for key in [key, stamp] {
             let there = cluster.nodes[owner(&cluster, &key)].query(&["EXISTS", &key]);
             assert_eq!(there, Ok(redis::Value::Int(1)), "{key}");

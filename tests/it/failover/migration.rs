@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use keylatch::{CachedCall, Key};
 use tokio::task::JoinSet;
 
-use super::cluster::{on, owner, slot_of};
+use super::cluster::{on, owner};
 use super::{Data, LOOK_UP, Process, Readers, SLACK, entry, made};
 use crate::support::cluster::Cluster;
 
@@ -34,7 +34,7 @@ fn moves(cluster: &Cluster) -> Vec<Move> {
         .iter()
         .map(|key| {
             let from = owner(cluster, key);
-            Move { slot: slot_of(cluster, key), from, to: (from + 1) % 3 }
+            Move { slot: cluster.slot_of(key), from, to: (from + 1) % 3 }
         })
         .collect()
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::cluster::{on, slot_of};
+use super::cluster::on;
 use super::commands::{Commands, Target, Told};
 use super::{COMMAND, Data, LOOK_UP, Process, REPLACED, Readers, SLACK, TAKEN_UP, sentinel};
 use crate::support::cluster::Cluster;
@@ -70,7 +70,7 @@ async fn a_master_of_a_cluster_that_is_replaced() {
         process.until_answered(target.key()).await;
     }
     reader.until_hits(0..20).await;
-    let slot = slot_of(&cluster, its.key());
+    let slot = cluster.slot_of(its.key());
     let commands = Commands::start(&process, [its.clone(), of_others]);
     let readers = Readers::start(std::slice::from_ref(&reader), 0..20);
     commands.until_answered().await;

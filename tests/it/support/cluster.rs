@@ -104,6 +104,13 @@ impl Cluster {
         &self.nodes[..self.masters]
     }
 
+    /// The slot of a key, by what the nodes say.
+    pub(crate) fn slot_of(&self, key: &str) -> u16 {
+        let running = self.nodes.iter().find(|node| node.is_running()).expect("one runs");
+        let slot = self.ask(running, &["CLUSTER", "KEYSLOT", key]).expect("it answers");
+        redis::from_redis_value(slot).expect("a slot")
+    }
+
     /// The running node that owns a slot, by what the nodes say.
     pub(crate) fn owner(&self, slot: u16) -> Option<usize> {
         let running = self.nodes.iter().find(|node| node.is_running())?;

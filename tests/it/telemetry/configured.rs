@@ -25,6 +25,14 @@ async fn use_it() {
     }
 }
 
+/// What that child is told when it uses the cache; nothing where this is no child.
+async fn what_is_told_to(child: &str) -> Option<Collected> {
+    child::argument(child)?;
+    let collected = Collected::ours().everywhere();
+    use_it().await;
+    Some(collected)
+}
+
 /// What was told, where that was one line.
 fn the_one(collected: &Collected, level: Level, text: &str) -> String {
     let lines = collected.lines(level, text);
@@ -38,11 +46,7 @@ fn is_quiet(collected: &Collected, text: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn child_develops() {
-    if child::argument("child_develops").is_none() {
-        return;
-    }
-    let collected = Collected::ours().everywhere();
-    use_it().await;
+    let Some(collected) = what_is_told_to("child_develops").await else { return };
     let told = the_one(&collected, Level::WARN, EMBEDDED);
     assert!(told.contains("set REDIS_URL") && told.contains("`Keylatch::in_memory()`"), "{told}");
     // Nobody else has these entries.
@@ -63,11 +67,7 @@ async fn child_means_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn child_has_no_prefix() {
-    if child::argument("child_has_no_prefix").is_none() {
-        return;
-    }
-    let collected = Collected::ours().everywhere();
-    use_it().await;
+    let Some(collected) = what_is_told_to("child_has_no_prefix").await else { return };
     let told = the_one(&collected, Level::WARN, PREFIX);
     assert!(told.contains("namespace=\"keylatch\"") && told.contains("set REDIS_KEY_PREFIX"), "{told}");
     is_quiet(&collected, EMBEDDED);
@@ -75,22 +75,14 @@ async fn child_has_no_prefix() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn child_has_a_prefix() {
-    if child::argument("child_has_a_prefix").is_none() {
-        return;
-    }
-    let collected = Collected::ours().everywhere();
-    use_it().await;
+    let Some(collected) = what_is_told_to("child_has_a_prefix").await else { return };
     is_quiet(&collected, EMBEDDED);
     is_quiet(&collected, PREFIX);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn child_has_a_fault() {
-    if child::argument("child_has_a_fault").is_none() {
-        return;
-    }
-    let collected = Collected::ours().everywhere();
-    use_it().await;
+    let Some(collected) = what_is_told_to("child_has_a_fault").await else { return };
     let told = the_one(&collected, Level::ERROR, UNUSABLE);
     assert!(told.contains("REDIS_COMMAND_TIMEOUT"), "{told}");
 }

@@ -129,15 +129,9 @@ impl Resolver<'_> {
     }
 
     fn login_without_server(&mut self) {
-        for (is_set, setting) in [
-            (self.settings.username.is_some(), &names::USERNAME),
-            (self.settings.password.is_some(), &names::PASSWORD),
-            (self.settings.db.is_some_and(|db| db != 0), &names::DB),
-            (self.settings.tls == Some(true) && self.settings.lock_urls.is_empty(), &names::TLS),
-        ] {
-            if is_set {
-                self.faults.lacks(setting, &names::HOST);
-            }
+        let wants_tls = self.settings.tls == Some(true) && self.settings.lock_urls.is_empty();
+        for setting in servers::login(self.settings).chain(wants_tls.then_some(&names::TLS)) {
+            self.faults.lacks(setting, &names::HOST);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::fault::Faults;
 use super::names::{self, Setting};
-use super::{AfterFailover, Settings, certificates};
+use super::{AfterFailover, Settings, certificates, servers};
 use crate::connection::Topology;
 
 /// `None` after a fault.
@@ -69,16 +69,12 @@ pub(super) fn contradictions(
     if has_redis {
         return;
     }
-    for (is_set, setting) in [
-        (settings.username.is_some(), &names::USERNAME),
-        (settings.password.is_some(), &names::PASSWORD),
-        (settings.db.is_some_and(|db| db != 0), &names::DB),
-    ] {
-        if is_set {
-            faults.clash(setting, chosen_by, |rest| {
-                format!("contradicts `{rest}`: over REST the token is the login, and there is one database; remove it")
-            });
-        }
+    for setting in servers::login(settings) {
+        faults.clash(setting, chosen_by, |rest| {
+            format!(
+                "contradicts `{rest}`: over REST the token is the login, and there is one database; remove it"
+            )
+        });
     }
     if settings.max_memory.is_some() {
         faults.clash(&names::MAX_MEMORY, chosen_by, |rest| {

@@ -2,9 +2,20 @@
 
 use url::Url;
 
+use super::Settings;
 use super::fault::Faults;
 use super::names::{self, Setting};
 use crate::connection::{Address, Tls};
+
+/// The settings of a login that are set: they are for a server that is named, or not named, elsewhere.
+pub(super) fn login(settings: &Settings) -> impl Iterator<Item = &'static Setting> {
+    let all = [
+        (settings.username.is_some(), &names::USERNAME),
+        (settings.password.is_some(), &names::PASSWORD),
+        (settings.db.is_some_and(|db| db != 0), &names::DB),
+    ];
+    all.into_iter().filter_map(|(is_set, setting)| is_set.then_some(setting))
+}
 
 /// What a text says about a server, and what it leaves to other settings.
 pub(super) struct Server {
