@@ -6,9 +6,17 @@ use std::process::Command;
 /// The compiler whose words the `.stderr` files hold. Another one may word the same mistake differently.
 const WORDED_BY: &str = "1.95.";
 
+/// They are run as tests of their own, from the list in the manifest.
 #[test]
-fn what_must_compile() {
-    trybuild::TestCases::new().pass("pass/*.rs");
+fn all_that_must_compile_is_listed() {
+    let manifest = include_str!("Cargo.toml");
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/pass")).expect("a folder");
+    let names: Vec<_> = files.map(|file| file.expect("a file").file_name()).collect();
+    assert!(!names.is_empty());
+    for name in names {
+        let path = format!("path = \"pass/{}\"", name.to_str().expect("UTF-8"));
+        assert!(manifest.contains(&path), "no test has {path}");
+    }
 }
 
 #[test]
