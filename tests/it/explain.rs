@@ -1,5 +1,7 @@
 //! `explain()`: each state of an entry is told as a call would find it, and telling changes nothing.
 
+mod aging;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};

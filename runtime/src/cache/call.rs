@@ -140,8 +140,8 @@ pub trait CachedCall: Future + Named {
         Self: Sized;
 
     /// Where the answer would come from if the call were awaited now, and why: the stored value or what is in its way, when
-    /// and by whom it was written, everything that it depends on, and the servers. It only reads, and counts as nothing; at
-    /// most three round trips. Print it, or serialise it.
+    /// and by whom it was written, how it stands with its renewal, everything that it depends on, and the servers. It only
+    /// reads, and counts as nothing; at most three round trips. Print it, or serialise it.
     ///
     /// # Cancel safety
     /// It only reads.

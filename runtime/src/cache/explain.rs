@@ -3,16 +3,18 @@
 use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::aging::Age;
 use super::decision::{Expected, Finding, Stale, judge};
 use super::explanation::{
-    EntryFacts, Explanation, Miss, SlotState, Source, StampCondition, StampFacts, StampKind, StoreFacts,
+    EntryFacts, Explanation, Miss, RenewalState, SlotState, Source, StampCondition, StampFacts, StampKind,
+    StoreFacts,
 };
 use super::plan::{Mode, Plan};
 use crate::clock;
 use crate::codec::envelope::{Envelope, FORMAT_VERSION};
 use crate::connection::Connection;
 use crate::error::Result;
-use crate::key::Key;
+use crate::key::{Key, refresh_of};
 use crate::store::{AnyStore, Freshness, Lease, Slot, Stamp, StampState, Store, Values};
 
 /// `is_at_hand`: the process has the value in its memory. `readable` says whether this build can make a value of an entry's bytes.
@@ -30,13 +32,14 @@ pub(super) async fn explain(
         slot: SlotState::Unknown,
         remaining: None,
         entry: None,
+        renewal: plan.home.attempts().state(&plan.key),
         stamps: Vec::new(),
         store: store_facts(plan),
     };
     match look(plan).await {
         Ok(look) => {
             look.describe(plan, expected, &mut explanation);
-            explanation.source = look.source(plan, expected, &explanation.stamps, readable);
+            explanation.source = look.source(plan, expected, &explanation, readable);
         }
         Err(_) if owes(plan) => {}
         Err(error) => explanation.source = Source::Body { because: error.to_string() },
@@ -77,12 +80,16 @@ struct Look {
     declared: Vec<(Key, Option<StampState>)>,
     /// What the entry names and the plan does not: the stamp in the entry, and how it is now.
     others: Vec<(Key, Stamp, Option<StampState>)>,
+    /// Whether a process renews the entry.
+    is_claimed: bool,
 }
 
 async fn look(plan: &Plan) -> Result<Look> {
     plan.home.open("explain")?;
-    let keys: Vec<&Key> = std::iter::once(&plan.key).chain(plan.stamps()).collect();
+    let claim = plan.options.aging.is_renewed().then(|| refresh_of(&plan.key));
+    let keys: Vec<&Key> = std::iter::once(&plan.key).chain(plan.stamps()).chain(&claim).collect();
     let mut values = read(plan, &keys).await?;
+    let is_claimed = claim.is_some() && values.pop().flatten().is_some();
     let states: Vec<_> = values[1..].iter().map(|value| StampState::of(value.as_deref())).collect();
     let declared: Vec<_> = plan.stamps().iter().cloned().zip(states).collect();
     let slot = values[0].take();
@@ -108,7 +115,7 @@ async fn look(plan: &Plan) -> Result<Look> {
         }
         None => None,
     };
-    Ok(Look { slot, remaining, declared, others })
+    Ok(Look { slot, remaining, declared, others, is_claimed })
 }
 
 async fn read(plan: &Plan, keys: &[&Key]) -> Result<Values> {
@@ -131,6 +138,9 @@ impl Look {
             Slot::Foreign(_) => SlotState::Foreign,
         };
         explanation.remaining = self.remaining;
+        if self.is_claimed {
+            explanation.renewal.get_or_insert(RenewalState::UnderWay { in_this_process: false });
+        }
         let envelope = self.envelope();
         explanation.entry = envelope.as_ref().map(|envelope| self.entry(envelope, expected));
         let of = |name: &Key| {
@@ -179,7 +189,7 @@ impl Look {
         &self,
         plan: &Plan,
         expected: Expected,
-        stamps: &[StampFacts],
+        told: &Explanation,
         readable: impl Fn(&[u8]) -> Result<(), String>,
     ) -> Source {
         let declared: Vec<_> = self.declared.iter().map(|(name, state)| (name, *state)).collect();
@@ -191,11 +201,11 @@ impl Look {
             // A load over foreign bytes would find out when it claims.
             _ if is_held => Source::Held,
             _ if plan.mode == Mode::Refresh => load(Miss::Refresh),
-            Finding::Value { .. } if stamps.iter().any(|stamp| stamp.state.is_in_the_way()) => {
+            Finding::Value { .. } if told.stamps.iter().any(|stamp| stamp.state.is_in_the_way()) => {
                 load(Miss::Invalidated)
             }
             Finding::Value { .. } => match readable(slot.unwrap_or_default()) {
-                Ok(()) => Source::Entry,
+                Ok(()) => self.source_by_age(plan, told.renewal),
                 Err(reason) => load(Miss::Undecodable(reason)),
             },
             Finding::Absent => load(Miss::Absent),
@@ -209,6 +219,20 @@ impl Look {
                 Stale::OtherShape => Miss::OtherShape,
                 Stale::Invalidated => Miss::Invalidated,
             }),
+        }
+    }
+
+    /// The same for an entry that is valid.
+    fn source_by_age(&self, plan: &Plan, renewal: Option<RenewalState>) -> Source {
+        let entry = self.slot.as_deref().unwrap_or_default();
+        match (plan.options.aging.age_without_chance(entry), renewal) {
+            (Age::Fresh, _) => Source::Entry,
+            (Age::Due, _) => Source::Due,
+            (Age::Ended, Some(RenewalState::UnderWay { in_this_process })) => {
+                Source::OtherLoad { in_this_process }
+            }
+            (Age::Ended, Some(RenewalState::Paused { .. })) => Source::Stale,
+            (Age::Ended, None) => Source::Load { because: Miss::Ended },
         }
     }
 }

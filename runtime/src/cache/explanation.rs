@@ -23,10 +23,14 @@ pub struct Explanation {
     pub source: Source,
     /// What is in the slot.
     pub slot: SlotState,
-    /// What is left of the life of whatever is in the slot.
+    /// What is left of the life of whatever is in the slot; of an entry, with the time for which `stale_if_error` keeps it
+    /// beyond its end.
     pub remaining: Option<Duration>,
     /// The entry, if the slot holds one that can be read.
     pub entry: Option<EntryFacts>,
+    /// How it stands with the renewal of the entry (`refresh_after`, `stale_if_error`), if somebody is at it or has failed a
+    /// moment ago.
+    pub renewal: Option<RenewalState>,
     /// What the entry depends on, or would.
     pub stamps: Vec<StampFacts>,
     /// The servers.
@@ -42,7 +46,13 @@ pub enum Source {
     Memory,
     /// The stored value.
     Entry,
-    /// The load of somebody else, who is waited for.
+    /// The stored value, which is old enough for `refresh_after`: it is renewed behind the call, unless
+    /// [`Explanation::renewal`] says that somebody is at it or how long nobody tries. A call may do so somewhat earlier, by
+    /// chance.
+    Due,
+    /// The stored value past its end, and the body is not run: renewing it failed a moment ago (`stale_if_error`).
+    Stale,
+    /// The load of somebody else, who is waited for. An entry past its end answers if that fails.
     OtherLoad {
         /// Whether that load runs in this process.
         in_this_process: bool,
@@ -75,6 +85,8 @@ pub enum Miss {
     Refresh,
     /// Something it depends on was invalidated: see [`Explanation::stamps`].
     Invalidated,
+    /// It is past its end, and kept to answer if the body fails or takes too long (`stale_if_error`).
+    Ended,
     /// It was written by a build with another type, codec or version.
     OtherShape,
     /// Its bytes cannot be read.
@@ -136,6 +148,24 @@ pub struct EntryFacts {
     pub compression: Option<&'static str>,
     /// The length of the value before compression, if it can be decompressed.
     pub decompressed_bytes: Option<usize>,
+}
+
+/// How it stands with the renewal of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RenewalState {
+    /// Somebody is at it. What another process does is not known where locks have masters of their own.
+    UnderWay {
+        /// Whether that is this process.
+        in_this_process: bool,
+    },
+    /// It failed in this process, which pauses before it tries again: the longer the more often it has failed, and shortened
+    /// at random.
+    Paused {
+        /// What is left of the pause.
+        left: Duration,
+    },
 }
 
 /// One thing that an entry depends on.
@@ -218,6 +248,9 @@ impl fmt::Display for Explanation {
         if let Some(entry) = &self.entry {
             entry.describe(f, self.asked_at)?;
         }
+        if let Some(renewal) = self.renewal {
+            writeln!(f, "  renewal   {renewal}")?;
+        }
         for stamp in &self.stamps {
             writeln!(f, "  stamp     {} {}: {}", stamp.kind, stamp.name, stamp.state)?;
         }
@@ -288,6 +321,8 @@ impl fmt::Display for Source {
         match self {
             Self::Memory => f.write_str("the memory of this process"),
             Self::Entry => f.write_str("the stored value"),
+            Self::Due => f.write_str("the stored value, due to be renewed behind the call"),
+            Self::Stale => f.write_str("the stored value past its end: renewing it failed a moment ago"),
             Self::OtherLoad { in_this_process: true } => {
                 f.write_str("the load of another caller in this process")
             }
@@ -308,6 +343,7 @@ impl fmt::Display for Miss {
             Self::Absent => "there is no entry",
             Self::Refresh => "it is to be refreshed",
             Self::Invalidated => "the entry was invalidated",
+            Self::Ended => "the entry is past its end, and answers only if the body fails",
             Self::OtherShape => "the entry has another shape, codec or version",
             Self::Undecodable(reason) => return write!(f, "the entry cannot be read: {reason}"),
             Self::Foreign => "the slot holds something else",
@@ -327,6 +363,16 @@ impl fmt::Display for SlotState {
             Self::Mark => "the mark of a writer",
             Self::Foreign => "foreign bytes",
         })
+    }
+}
+
+impl fmt::Display for RenewalState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnderWay { in_this_process: true } => f.write_str("under way in this process"),
+            Self::UnderWay { in_this_process: false } => f.write_str("under way in another process"),
+            Self::Paused { left } => write!(f, "failed, tried again after {}", Short(*left)),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::super::explanation::RenewalState;
 use crate::clock::{self, Instant};
 use crate::key::{Key, KeyBytes};
 use crate::random;
@@ -109,6 +110,18 @@ impl Attempts {
                 Some(attempt)
             }
             Begin::UnderWay(_) | Begin::Paused => None,
+        }
+    }
+
+    /// How it stands with an entry, if somebody here renews it or has failed a moment ago.
+    pub(in crate::cache) fn state(&self, key: &Key) -> Option<RenewalState> {
+        let now = clock::now();
+        match lock(&self.states).get(&key.0)? {
+            State::UnderWay { .. } => Some(RenewalState::UnderWay { in_this_process: true }),
+            State::Paused { until, why: Why::Failed, .. } if now < *until => {
+                Some(RenewalState::Paused { left: *until - now })
+            }
+            State::Paused { .. } => None,
         }
     }
 
@@ -217,6 +230,7 @@ mod tests {
         let attempts = Attempts::default();
         attempts.begin_behind(&Key::of("a")).unwrap().rest(Duration::from_secs(1));
         assert!(attempts.begin_behind(&Key::of("a")).is_none());
+        assert_eq!(attempts.state(&Key::of("a")), None, "nothing has failed");
         begin(&attempts, "a").rest(Duration::from_secs(1));
         tokio::time::advance(Duration::from_secs(1)).await;
         attempts.begin_behind(&Key::of("a")).unwrap().failed(Duration::from_secs(60));

@@ -41,11 +41,16 @@ impl Aging {
     pub(super) fn is_none(self) -> bool {
         !self.sliding && self.refresh_after.is_none() && self.stale_if_error.is_none()
     }
+
+    /// Whether entries are renewed over what is there.
+    pub(super) fn is_renewed(self) -> bool {
+        self.refresh_after.is_some() || self.grace().is_some()
+    }
 }
 
 /// What an entry is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Age {
+pub(super) enum Age {
     Fresh,
     /// It answers, and is to be renewed.
     Due,
@@ -80,10 +85,15 @@ impl Aging {
     /// How old an entry is. One whose life is pushed forward has no end that its envelope would know.
     fn age(&self, entry: &[u8]) -> Age {
         let Some(times) = Times::of(entry) else { return Age::Fresh };
-        if self.refresh_after.is_none() && self.grace().is_none() {
+        if !self.is_renewed() {
             return Age::Fresh;
         }
         self.age_at(times, clock::wall_ms(), crate::random::fraction)
+    }
+
+    /// The same without chance: an entry is due from its time on, though a call may draw an earlier moment.
+    pub(super) fn age_without_chance(&self, entry: &[u8]) -> Age {
+        Times::of(entry).map_or(Age::Fresh, |times| self.age_at(times, clock::wall_ms(), || 0.0))
     }
 
     /// The decision itself; `draw` is a random number in `0.0..1.0`.
