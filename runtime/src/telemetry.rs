@@ -7,17 +7,16 @@ use crate::error::Error;
 use crate::key::Key;
 
 pub(crate) fn connected(server: &str, tracking: bool) {
-    static WARNED: std::sync::Once = std::sync::Once::new();
     tracing::info!(server, tracking, "connected");
-    if !tracking {
-        WARNED.call_once(|| {
-            tracing::warn!(
-                server,
-                "the server does not tell of changes, so values are not kept in this process's memory, unless `local` \
-                 says for how long at most"
-            );
-        });
-    }
+}
+
+/// The server cannot track what this instance reads, and would keep.
+pub(crate) fn untold(server: &str) {
+    tracing::warn!(
+        server,
+        "the server does not tell of changes, so values are not kept in this process's memory, unless `local` says for \
+         how long at most"
+    );
 }
 
 pub(crate) fn connect_failed(error: &Error) {

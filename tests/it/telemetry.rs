@@ -3,6 +3,7 @@
 mod collected;
 mod configured;
 mod rest;
+mod untold;
 
 use std::time::Duration;
 

@@ -216,6 +216,8 @@ impl Endpoint {
                 let answer = Box::pin(request.over_rest(rest)).await;
                 if is_answer(Some(&answer)) {
                     inner.answered_over_rest.fetch_add(1, Ordering::Relaxed);
+                    // Without a connection there is nothing over which it could tell of changes.
+                    inner.place.hub().untold(&inner.address);
                 }
                 let _no_connection = attempt.answered();
                 return Ok((self.judged(answer, None)?, None));

@@ -245,6 +245,10 @@ impl Shared {
             Ok(live) => {
                 if self.purpose == Purpose::Commands {
                     telemetry::connected(&self.address, live.tracking);
+                    // Of what replicas answer nothing is kept, and of sentinels no values are asked.
+                    if !live.tracking && self.role == Role::Primary {
+                        self.place.hub().untold(&self.address);
+                    }
                 }
                 self.current.store(Some(Arc::clone(live)));
                 if live.tracking {

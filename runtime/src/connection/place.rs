@@ -4,7 +4,7 @@
 //! invalidations. Until it has been told them, it is *unfamiliar*: no entry is read from it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
@@ -17,6 +17,8 @@ use crate::telemetry;
 pub(crate) struct Hub {
     /// Those who wait for a key to change.
     pub(super) wakeups: Wakeups,
+    /// Done when it has been said that a server does not tell of changes.
+    untold: Once,
     after_failover: AfterFailover,
     any_strangers: AtomicBool,
     strangers: Mutex<Vec<Weak<Place>>>,
@@ -38,6 +40,7 @@ impl Hub {
     pub(super) fn new(after_failover: AfterFailover) -> Arc<Self> {
         Arc::new(Self {
             wakeups: Wakeups::default(),
+            untold: Once::new(),
             after_failover,
             any_strangers: AtomicBool::new(false),
             strangers: Mutex::default(),
@@ -48,6 +51,13 @@ impl Hub {
 
     pub(super) fn after_failover(&self) -> AfterFailover {
         self.after_failover
+    }
+
+    /// A server does not tell of changes of what is read from it: said once, where values would be kept if it did.
+    pub(super) fn untold(&self, address: &str) {
+        if self.wakeups.are_values_kept() {
+            self.untold.call_once(|| telemetry::untold(address));
+        }
     }
 
     /// Servers that must be told the last invalidations.

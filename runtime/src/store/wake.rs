@@ -47,6 +47,11 @@ impl Wakeups {
         let _second = self.0.local.set(local);
     }
 
+    /// Whether what is told of is kept by its value, too.
+    pub(crate) fn are_values_kept(&self) -> bool {
+        self.0.local.get().is_some_and(|local| local.values().are_kept())
+    }
+
     /// The key has changed.
     pub(crate) fn changed(&self, key: &[u8]) {
         if let Some(local) = self.0.local.get() {
