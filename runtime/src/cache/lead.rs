@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::Function;
 use super::decision::Prefix;
 use super::dependencies::{Recorder, Used};
+use super::give_back::give_back;
 use super::made_from::MadeFrom;
 use super::plan::{Mode, Plan};
 use super::single_flight::{Ending, Flight};
@@ -18,9 +19,6 @@ use crate::clock::{self, Instant};
 use crate::key::Key;
 use crate::store::{Guarded, Stamp, Store};
 use crate::{Keylatch, telemetry};
-
-/// How long after a failure a lease is given back again.
-const AGAIN: Duration = Duration::from_millis(100);
 
 /// See the module. Dropping it gives everything back.
 pub(super) struct Lead {
@@ -203,22 +201,9 @@ impl Lead {
         self.end(ending);
     }
 
-    /// Gives the lease back behind the caller, who may be gone: as soon as the server, or the one that replaces it, takes it. What
-    /// is not our lease any more stays.
+    /// Behind the caller, who may be gone.
     fn give_back(&self) {
-        // Without a runtime the lease expires by itself.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (home, key, lease) = (self.home.clone(), self.key.clone(), self.expected.clone());
-        runtime.spawn(async move {
-            let expired = clock::now() + home.lease_life();
-            while clock::now() < expired {
-                let store = home.store();
-                if !store.is_sheltered(&key) && store.release(&key, &lease).await.is_ok() {
-                    return;
-                }
-                clock::sleep(AGAIN).await;
-            }
-        });
+        give_back(&self.home, vec![(self.key.clone(), self.expected.clone())]);
     }
 
     fn end(&mut self, ending: Ending) {

@@ -15,6 +15,7 @@ mod explain;
 pub mod explanation;
 mod flow;
 mod function;
+mod give_back;
 mod glance;
 mod held;
 mod keeper;

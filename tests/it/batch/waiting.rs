@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keylatch::{CachedBatch, cached};
+use keylatch::{CachedBatch, Keylatch, cached};
 
-use super::{Db, product, products, soon, stores};
-use crate::support::{RedisServer, builder};
+use super::{Db, POISON, product, products, soon, stores};
+use crate::support::proxy::Mode;
+use crate::support::{Proxy, RedisServer, builder, until};
 
 /// The batch has loaded its own record by then, so its body runs again.
 #[tokio::test]
@@ -57,6 +58,37 @@ async fn leases_are_kept_while_the_body_runs() {
     assert_eq!(soon(products(&there, vec![3, 2])).await.unwrap().len(), 2);
     assert_eq!(soon(load).await.unwrap().unwrap().len(), 3);
     assert!(there.runs().is_empty(), "the leases outlived themselves four times");
+}
+
+/// The result cannot be stored, or the leases cannot be given back, for the server is out of reach. When it is back, nobody waits
+/// for what these loads had claimed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_that_outlast_an_outage_are_given_back() {
+    const CLAIMED: [u64; 4] = [2, 3, 4, POISON];
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port()).await;
+    let builder = Keylatch::builder().redis_url(proxy.url()).namespace("test");
+    let db = Arc::new(Db::new(builder.lease(Duration::from_secs(60)).build().expect("good settings")));
+    products(&db, vec![1]).await.unwrap();
+    db.close();
+    let loads = [vec![2, 3], vec![4, POISON]].map(|ids| {
+        let db = Arc::clone(&db);
+        tokio::spawn(async move { products(&db, ids).await })
+    });
+    db.until_runs(3).await;
+    let is_leased = |id: u64| {
+        let slot = server.query(&["GETRANGE", &format!("test:product:{id}"), "0", "0"]).expect("it answers");
+        redis::from_redis_value::<String>(slot).is_ok_and(|first| first == "L")
+    };
+    assert!(CLAIMED.into_iter().all(is_leased));
+    proxy.set(Mode::Refuse);
+    db.open();
+    for load in loads {
+        let _answered = soon(load).await.expect("it ends");
+    }
+    assert!(CLAIMED.into_iter().all(is_leased), "it was out of reach");
+    proxy.set(Mode::Pass);
+    until("the leases are given back", || !CLAIMED.into_iter().any(is_leased)).await;
 }
 
 #[cached(key = "late:{ids[]}", ttl = "1m", load_timeout = "100ms", skip(db), using = db.keylatch)]

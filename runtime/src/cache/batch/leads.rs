@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::cache::decision::Prefix;
 use crate::cache::dependencies::Used;
+use crate::cache::give_back::{Leases, give_back};
 use crate::cache::made_from::MadeFrom;
 use crate::cache::plan::{Mode, Plan, STAMP_MARGIN};
 use crate::cache::single_flight::{Ending, Flight};
@@ -78,6 +79,10 @@ impl Lead {
 
     fn held(&self) -> Held<'_> {
         Held { key: &self.key, expected: &self.expected }
+    }
+
+    fn lease(&self) -> (Key, Prefix) {
+        (self.key.clone(), self.expected.clone())
     }
 
     pub(super) fn key(&self) -> &Key {
@@ -231,20 +236,31 @@ impl<'a> Leads<'a> {
             // After a failure it may have been stored all the same.
             made_from.retain(outcomes.iter().map(|outcome| !matches!(outcome, Ok(Guarded::Refused))));
         }
+        let mut left = Leases::new();
         for ((lead, outcome), (envelope, _)) in self.all.iter_mut().zip(outcomes).zip(filled) {
-            match outcome {
-                Ok(Guarded::Applied) => telemetry::stored(plan.function.name(), &lead.key, took),
+            let is_left = match outcome {
+                Ok(Guarded::Applied) => {
+                    telemetry::stored(plan.function.name(), &lead.key, took);
+                    false
+                }
                 Ok(Guarded::Refused) => {
                     plan.function.count_refused();
                     telemetry::not_stored(plan.function.name(), &lead.key, "invalidated meanwhile");
+                    // What answers in the server's place knows nothing of the lease, which may have outlived the server.
+                    plan.home.store().is_sheltered(&lead.key)
                 }
                 Err(ref error) => {
                     plan.function.count_error();
                     telemetry::cache_failed(plan.function.name(), &lead.key, error);
+                    true
                 }
+            };
+            if is_left && lead.state == State::Claimed {
+                left.push(lead.lease());
             }
             lead.end(plan, Ending::Loaded(Bytes::from(envelope)));
         }
+        give_back(&plan.home, left);
         declined.give_up(Ending::NotForStoring).await;
         if let Some(made_from) = made_from {
             // A failure is kept, repeated and traced there.
@@ -309,13 +325,18 @@ impl<'a> Leads<'a> {
     }
 
     async fn give_up(&mut self, ending: Ending) {
-        let claimed: Vec<Held<'_>> =
-            self.all.iter().filter(|lead| lead.state == State::Claimed).map(Lead::held).collect();
+        let claimed: Vec<&Lead> = self.all.iter().filter(|lead| lead.state == State::Claimed).collect();
         if !claimed.is_empty() {
             let home = &self.plan.home;
-            let release = pin!(async { Ok(home.store().release_many(&claimed).await) });
-            // An unanswered release leaves leases that expire by themselves.
-            let _ = home.in_time(self.plan.options.timeout, "release", release).await;
+            let held: Vec<Held<'_>> = claimed.iter().map(|lead| lead.held()).collect();
+            let release = pin!(async { Ok(home.store().release_many(&held).await) });
+            let released = home.in_time(self.plan.options.timeout, "release", release).await;
+            let is_left = |place: usize, lead: &Lead| {
+                let taken = released.as_ref().is_ok_and(|released| released[place].is_ok());
+                !taken || home.store().is_sheltered(&lead.key)
+            };
+            let left = claimed.iter().enumerate().filter(|(place, lead)| is_left(*place, lead));
+            give_back(home, left.map(|(_, lead)| lead.lease()).collect());
         }
         for lead in self.all.iter_mut().filter(|lead| lead.state != State::Ended) {
             lead.end(self.plan, ending.clone());
@@ -325,20 +346,14 @@ impl<'a> Leads<'a> {
 
 impl Drop for Leads<'_> {
     fn drop(&mut self) {
-        let mut held = Vec::new();
+        let mut held = Leases::new();
         for lead in self.all.iter_mut().filter(|lead| lead.state != State::Ended) {
             if lead.is_held() {
-                held.push((lead.key.clone(), lead.expected.clone()));
+                held.push(lead.lease());
             }
             lead.end(self.plan, Ending::Abandoned);
         }
-        // The releases must not be lost with the caller; without a runtime the leases expire by themselves.
-        if let (false, Ok(runtime)) = (held.is_empty(), tokio::runtime::Handle::try_current()) {
-            let home = self.plan.home.clone();
-            runtime.spawn(async move {
-                let held: Vec<Held<'_>> = held.iter().map(|(key, expected)| Held { key, expected }).collect();
-                let _ = home.store().release_many(&held).await;
-            });
-        }
+        // The releases must not be lost with the caller.
+        give_back(&self.plan.home, held);
     }
 }
