@@ -15,7 +15,7 @@ use super::decision::{Expected, envelope_fits, vouch};
 use super::dependencies::Recorder;
 use super::options::Local;
 use super::plan::{Mode, Plan};
-use super::session::{First, Look};
+use super::session::{First, Look, being_loaded};
 use super::single_flight::Moment;
 use crate::codec::envelope::Envelope;
 use crate::error::Result;
@@ -49,6 +49,7 @@ impl Glance {
             || plan.options.timeout.is_some()
             || !home.is_undisturbed()
             || Recorder::is_recording()
+            || being_loaded(plan).is_some()
         {
             return None;
         }

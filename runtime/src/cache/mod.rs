@@ -25,6 +25,7 @@ mod options;
 mod outcome;
 mod plan;
 mod put;
+mod round;
 mod session;
 mod single_flight;
 mod vouched;

@@ -3,6 +3,7 @@
 mod wait;
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use super::decision::{Expected, Finding, Prefix, Stale, judge};
 use super::dependencies::Recorder;
 use super::lead::Lead;
 use super::plan::{Mode, Plan};
-use super::single_flight::{Moment, Role};
+use super::single_flight::{Flight, Moment, Role};
 use crate::clock::{self, Instant};
 use crate::codec::envelope::{self, Envelope};
 use crate::error::Result;
@@ -82,6 +83,13 @@ pub(super) struct Look {
     pub(super) at: Moment,
 }
 
+impl Look {
+    /// The same for everybody, but for the right to keep it.
+    pub(super) fn shared(&self) -> Self {
+        Self { slot: self.slot.clone(), stamps: self.stamps.clone(), via: self.via, keep: None, at: self.at }
+    }
+}
+
 impl<'a> Session<'a> {
     pub(super) fn new(plan: &'a Plan, expected: Expected, first: Option<First>) -> Self {
         plan.function.list();
@@ -130,7 +138,7 @@ impl<'a> Session<'a> {
         } else {
             self.plan.home.open("look up")?;
             self.plan.home.repeat_kept_invalidations(&self.plan.key).await?;
-            self.look(freshness).await?
+            self.first_look(freshness).await?
         };
         let mut finding = self.finding(&look);
         if freshness == Freshness::MayLag && !matches!(finding, Finding::Value { .. }) {
@@ -150,10 +158,37 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Who calls for what this process is loading will hardly find more than that it is.
+    async fn first_look(&mut self, freshness: Freshness) -> Result<Look> {
+        match being_loaded(self.plan).filter(|_| self.is_plain()) {
+            Some(flight) => Box::pin(self.look_together(&flight)).await,
+            None => self.look(freshness).await,
+        }
+    }
+
+    /// Looks together with others who wait for that load, unless they need other stamps, or nothing is gained by it.
+    async fn look_together(&mut self, flight: &Flight) -> Result<Look> {
+        let is_worth_a_wait = self.plan.home.store().connection().is_some();
+        if self.is_plain() && is_worth_a_wait && self.plan.options.timeout.is_none() {
+            let looked = flight.look_together(self.plan.stamps(), || self.read(Freshness::Current)).await;
+            if let Some(look) = looked {
+                return look;
+            }
+        }
+        self.look(Freshness::Current).await
+    }
+
     /// A plain look-up may lag as a replica does. One that an outer body depends on may not: it records the stamp.
     fn freshness(&self) -> Freshness {
-        let plain = self.outer.is_none() && self.plan.mode == Mode::ReadThrough;
-        if plain && self.plan.home.store().may_lag() { Freshness::MayLag } else { Freshness::Current }
+        if self.is_plain() && self.plan.home.store().may_lag() {
+            Freshness::MayLag
+        } else {
+            Freshness::Current
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.outer.is_none() && self.plan.mode == Mode::ReadThrough
     }
 
     /// Everything but a plain hit.
@@ -433,6 +468,11 @@ impl<'a> Session<'a> {
     fn out_of_time(&mut self) -> Option<Step> {
         (clock::now() >= self.deadline()).then(|| self.alone(Right::Alone("waited too long")))
     }
+}
+
+/// The load of this key in this process. To look at the embedded store costs nothing, so nobody need wait for others there.
+pub(super) fn being_loaded(plan: &Plan) -> Option<Arc<Flight>> {
+    plan.home.store().connection().and_then(|_| plan.home.flights().of(&plan.key))
 }
 
 /// Puts what was read of the missing stamps where it belongs.

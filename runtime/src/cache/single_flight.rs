@@ -1,12 +1,13 @@
 //! One load per key in a process. Who may share a load is decided by order alone, so that no invalidation is missed.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::round::Rounds;
 use crate::key::{Key, KeyBytes};
 use crate::store::{Lease, StampStates};
 
@@ -14,6 +15,8 @@ use crate::store::{Lease, StampStates};
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
     under_way: Mutex<HashMap<KeyBytes, Arc<Flight>>>,
+    /// How many those are, as far as a caller needs to know that has to look at the store in any case.
+    count: AtomicUsize,
     clock: AtomicU64,
 }
 
@@ -29,6 +32,7 @@ pub(crate) struct Flight {
     pub(crate) stamps: OnceLock<StampStates>,
     began: Moment,
     ending: watch::Sender<Ending>,
+    pub(super) rounds: Rounds,
 }
 
 /// How a load ended for those who share it.
@@ -67,14 +71,24 @@ impl Flights {
             stamps: OnceLock::new(),
             began: self.moment(),
             ending: watch::Sender::new(Ending::UnderWay),
+            rounds: Rounds::default(),
         });
         under_way.insert(key.0.clone(), Arc::clone(&flight));
+        self.count.store(under_way.len(), Ordering::Relaxed);
         Role::Lead(flight)
     }
 
     /// How many loads are under way.
     pub(crate) fn count(&self) -> usize {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// The load of `key`, if one is under way. Does without the lock while none is.
+    pub(super) fn of(&self, key: &Key) -> Option<Arc<Flight>> {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).get(&key.0).cloned()
     }
 
     /// The load that holds `lease`, if this process runs it.
@@ -88,6 +102,7 @@ impl Flights {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if under_way.get(&key.0).is_some_and(|current| Arc::ptr_eq(current, flight)) {
             under_way.remove(&key.0);
+            self.count.store(under_way.len(), Ordering::Relaxed);
         }
         drop(under_way);
         flight.ending.send_replace(ending);

@@ -28,7 +28,7 @@ impl Session<'_> {
         if let Some(flight) = self.plan.home.flights().holding(&self.plan.key, lease) {
             // The lease is in the slot, but its leader has not been told yet what stamps it found.
             let Some(then) = flight.stamps.get() else {
-                return Ok(Shared::Again(self.look(Freshness::Current).await?));
+                return Ok(Shared::Again(self.look_together(&flight).await?));
             };
             if *then == self.present(look) {
                 return Ok(match self.follow(&flight, look, false).await? {

@@ -1,0 +1,228 @@
+//! Callers of a key that their process is loading look at the store together, now and then: a thousand of them cost the server
+//! a command or two, not one for each few.
+//!
+//! What they share was read after the last of them had called, so nobody is shown what was invalidated before it called.
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::session::Look;
+use super::single_flight::Flight;
+use crate::clock;
+use crate::error::Result;
+use crate::key::Key;
+
+/// How long a look waits for more callers, unless the load ends before. Somebody whose load was invalidated learns that much
+/// later that another one is needed.
+const PAUSE: Duration = Duration::from_millis(5);
+/// How long the others count on whoever looks, which may be a future that nobody polls for now.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Where callers of one load meet.
+#[derive(Debug, Default)]
+pub(super) struct Rounds(Mutex<Option<Arc<Round>>>);
+
+/// Those who look together.
+#[derive(Debug)]
+struct Round {
+    /// What is read with the slot. Functions that share a key need not share these.
+    stamps: Vec<Key>,
+    seen: watch::Sender<Seen>,
+}
+
+/// What came of it.
+enum Seen {
+    NotYet,
+    This(Result<Look>),
+    /// Whoever was to look has left.
+    Nothing,
+}
+
+/// A caller's part in a round.
+enum Part<'a> {
+    Looks(Looking<'a>),
+    Waits(Arc<Round>),
+}
+
+/// Whoever looks for all. However it ends, nobody is left waiting.
+struct Looking<'a> {
+    rounds: &'a Rounds,
+    round: Arc<Round>,
+}
+
+impl Flight {
+    /// A look for everybody who comes within a moment, or until the load ends. `None` for who is to look for itself: it needs
+    /// other stamps than those that have met already, or waits in vain.
+    pub(super) async fn look_together<F>(
+        &self,
+        stamps: &[Key],
+        look: impl FnOnce() -> F,
+    ) -> Option<Result<Look>>
+    where
+        F: Future<Output = Result<Look>>,
+    {
+        match self.rounds.join(stamps)? {
+            Part::Looks(looking) => {
+                let ended = pin!(self.ended());
+                // Either will do.
+                let _ = clock::within(PAUSE, ended).await;
+                // Who comes from now on is not part of this look, which begins now.
+                looking.rounds.close(&looking.round);
+                let seen = look().await;
+                let shared = seen.as_ref().map(Look::shared).map_err(Clone::clone);
+                looking.round.seen.send_replace(Seen::This(shared));
+                Some(seen)
+            }
+            Part::Waits(round) => {
+                let seen = round.wait().await;
+                if seen.is_none() {
+                    self.rounds.close(&round);
+                }
+                seen
+            }
+        }
+    }
+}
+
+impl Rounds {
+    fn join(&self, stamps: &[Key]) -> Option<Part<'_>> {
+        let mut open = self.open();
+        if let Some(round) = &*open {
+            return (round.stamps == stamps).then(|| Part::Waits(Arc::clone(round)));
+        }
+        let round = Arc::new(Round { stamps: stamps.to_vec(), seen: watch::Sender::new(Seen::NotYet) });
+        *open = Some(Arc::clone(&round));
+        Some(Part::Looks(Looking { rounds: self, round }))
+    }
+
+    fn close(&self, round: &Arc<Round>) {
+        self.open().take_if(|open| Arc::ptr_eq(open, round));
+    }
+
+    fn open(&self) -> MutexGuard<'_, Option<Arc<Round>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Round {
+    async fn wait(&self) -> Option<Result<Look>> {
+        let mut seen = self.seen.subscribe();
+        let seen = pin!(seen.wait_for(|seen| !matches!(seen, Seen::NotYet)));
+        match &*clock::within(PATIENCE, seen).await?.ok()? {
+            Seen::This(look) => Some(look.as_ref().map(Look::shared).map_err(Clone::clone)),
+            Seen::NotYet | Seen::Nothing => None,
+        }
+    }
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.rounds.close(&self.round);
+        self.round.seen.send_if_modified(|seen| {
+            let left = matches!(seen, Seen::NotYet);
+            if left {
+                *seen = Seen::Nothing;
+            }
+            left
+        });
+    }
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotYet => "NotYet",
+            Self::This(_) => "This",
+            Self::Nothing => "Nothing",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::Keylatch;
+    use crate::cache::single_flight::{Ending, Role};
+
+    fn look(home: &Keylatch) -> Look {
+        let at = home.flights().moment();
+        Look { slot: None, stamps: std::iter::empty().collect(), via: None, keep: None, at }
+    }
+
+    fn flight(home: &Keylatch) -> Arc<Flight> {
+        match home.flights().join(&Key::of("key"), home.flights().moment()) {
+            Role::Lead(flight) => flight,
+            Role::Follow(_) => unreachable!("nobody loads"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_come_before_a_look_begins_share_it_and_nobody_else_does() {
+        let home = Keylatch::in_memory();
+        let flight = flight(&home);
+        let (looks, go_on) = (Cell::new(0), Notify::new());
+        let slowly = async || {
+            looks.set(looks.get() + 1);
+            let look = look(&home);
+            go_on.notified().await;
+            Ok(look)
+        };
+        let caller = async || flight.look_together(&[], &slowly).await.expect("the same stamps").unwrap().at;
+        let (mut first, mut second) = (pin!(caller()), pin!(caller()));
+        assert!(
+            clock::within(PAUSE / 2, &mut first).await.is_none() && looks.get() == 0,
+            "it waits for others"
+        );
+        assert!(clock::within(PAUSE, &mut second).await.is_none());
+        // The look is the first caller's, who has to be polled for it to begin.
+        assert!(clock::within(PAUSE, &mut first).await.is_none() && looks.get() == 1, "it is on its way");
+        let mut late = pin!(caller());
+        assert!(
+            clock::within(2 * PAUSE, &mut late).await.is_none() && looks.get() == 2,
+            "it looks for itself"
+        );
+        go_on.notify_waiters();
+        let (first, second, late) = (first.await, second.await, late.await);
+        assert!(first == second && second < late, "{first:?} {second:?} {late:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_caller_who_leaves_or_is_not_polled() {
+        let home = Keylatch::in_memory();
+        let flight = flight(&home);
+        for leaves in [true, false] {
+            let mut looks = Box::pin(flight.look_together(&[], std::future::pending));
+            assert!(clock::within(Duration::ZERO, &mut looks).await.is_none());
+            let mut waits = pin!(flight.look_together(&[], std::future::pending));
+            assert!(clock::within(PATIENCE / 2, &mut waits).await.is_none());
+            let unpolled = (!leaves).then_some(looks);
+            let began = clock::now();
+            assert!(waits.await.is_none(), "it is to look for itself");
+            assert_eq!(clock::now() - began, if leaves { Duration::ZERO } else { PATIENCE / 2 });
+            // The next one counts on nobody who is gone.
+            let next = pin!(flight.look_together(&[], async || Ok(look(&home))));
+            assert!(next.await.is_some_and(|look| look.is_ok()));
+            drop(unpolled);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_comes_at_once_when_the_load_has_ended_and_other_stamps_need_another_one() {
+        let home = Keylatch::in_memory();
+        let flight = flight(&home);
+        let mut waits = pin!(flight.look_together(&[], async || Ok(look(&home))));
+        assert!(clock::within(Duration::ZERO, &mut waits).await.is_none());
+        let other = [Key::of("stamp")];
+        assert!(flight.look_together(&other, async || Ok(look(&home))).await.is_none());
+        home.flights().end(&Key::of("key"), &flight, Ending::Abandoned);
+        assert!(clock::within(Duration::ZERO, waits).await.is_some(), "there is nothing to wait for");
+    }
+}
