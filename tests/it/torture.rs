@@ -32,6 +32,7 @@ pub(crate) enum By {
     Tracked,
     TrackedByPattern,
     Clear,
+    /// By its key, while readers load it anew.
     Refresh,
 }
 
@@ -72,6 +73,11 @@ async fn load(item: &Item<'_>, id: usize) -> u64 {
     let version = item.source.versions[id].load(Ordering::SeqCst);
     tokio::time::sleep(item.load).await;
     version
+}
+
+/// Runs the body though there may be an entry, and stores what it answers.
+pub(crate) async fn load_anew(item: Item<'_>, id: usize) -> u64 {
+    self::item(item, id).refresh().await
 }
 
 impl By {
@@ -159,20 +165,21 @@ async fn reader_of(source: Arc<Source>, by: By, id: usize, index: usize, mut rng
         let load = Duration::from_micros(rng.u64(0..5_000));
         let item = Item { source: &source, keylatch, load };
         if by == By::Refresh && rng.bool() {
-            within(&mut rng, self::item(item, id).refresh()).await;
+            within(&mut rng, load_anew(item, id)).await;
         } else {
             within(&mut rng, by.read(item, id)).await;
         }
     }
 }
 
-/// One in five is dropped at a random moment.
-pub(crate) async fn within(rng: &mut Rng, call: impl Future<Output = u64>) {
+/// One in five is dropped at a random moment. Whether it was answered.
+pub(crate) async fn within(rng: &mut Rng, call: impl Future<Output = u64>) -> bool {
     if rng.u8(0..5) == 0 {
         let limit = Duration::from_micros(rng.u64(0..6_000));
-        let _dropped = tokio::time::timeout(limit, call).await;
+        tokio::time::timeout(limit, call).await.is_ok()
     } else {
         call.await;
+        true
     }
 }
 

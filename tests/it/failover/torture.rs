@@ -14,7 +14,7 @@ use crate::support::cluster::Cluster;
 use crate::support::proxy::Mode;
 use crate::support::sentinel::{MASTER, Sentinels};
 use crate::support::{RedisServer, builder};
-use crate::torture::{By, Item, Source, at_hand, stale_at_hand, within};
+use crate::torture::{By, Item, Source, at_hand, load_anew, stale_at_hand, within};
 
 const IDS: usize = 300;
 const INSTANCES: usize = 3;
@@ -30,6 +30,8 @@ const ENTRIES: [By; 3] = [By::Key, By::Cascade, By::Tracked];
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     reads: u64,
+    /// Reads that ran the body though there may have been an entry, and were waited for.
+    pub(crate) refreshes: u64,
     invalidations: u64,
     /// Invalidations that no server acknowledged.
     pub(crate) refused: u64,
@@ -49,8 +51,8 @@ async fn run(builder: impl Fn() -> Builder, disturbance: impl AsyncFnOnce(&Atomi
     run_by(IDS, SINGLE, builder, disturbance).await
 }
 
-/// Runs readers and writers until the disturbance is over, and counts. The writers invalidate in these ways; they end earlier
-/// if it tells them to, lest they clear away what is stale.
+/// Runs readers and writers until the disturbance is over, and counts. The writers invalidate in these ways, and if one of them is
+/// [`By::Refresh`], readers load entries anew; writers end earlier if it tells them to, lest they clear away what is stale.
 pub(crate) async fn run_by(
     ids: usize,
     ways: &'static [By],
@@ -66,7 +68,7 @@ pub(crate) async fn run_by(
     let mut rng = Rng::new();
     let (mut readers, mut writers) = (JoinSet::new(), JoinSet::new());
     for _ in 0..READERS {
-        readers.spawn(read(Arc::clone(&source), Arc::clone(&stop), rng.fork()));
+        readers.spawn(read(Arc::clone(&source), Arc::clone(&stop), ways, rng.fork()));
     }
     for writer in 0..WRITERS {
         writers.spawn(write(Arc::clone(&source), Arc::clone(&stop_writing), ways, writer, rng.fork()));
@@ -81,6 +83,7 @@ pub(crate) async fn run_by(
     let mut figures = Figures::default();
     for one in all {
         figures.reads += one.reads;
+        figures.refreshes += one.refreshes;
         figures.invalidations += one.invalidations;
         figures.refused += one.refused;
         figures.old += one.old;
@@ -122,15 +125,21 @@ async fn until_it_serves(source: &Source, keylatch: &Keylatch) {
     }
 }
 
-async fn read(source: Arc<Source>, stop: Arc<AtomicBool>, mut rng: Rng) -> Figures {
+async fn read(source: Arc<Source>, stop: Arc<AtomicBool>, ways: &[By], mut rng: Rng) -> Figures {
     let mut figures = Figures::default();
+    let refreshes = ways.contains(&By::Refresh);
     while !stop.load(Ordering::SeqCst) {
         let keylatch = &source.instances[rng.usize(0..INSTANCES)];
         let load = Duration::from_micros(rng.u64(0..5_000));
         let item = Item { source: &source, keylatch, load };
         let by = ENTRIES[rng.usize(0..ENTRIES.len())];
         let id = rng.usize(0..source.versions.len());
-        within(&mut rng, by.read(item, id)).await;
+        // Few, for each that is stored ends what was made from the entry, and what is at hand of it.
+        if refreshes && rng.u8(0..16) == 0 {
+            figures.refreshes += u64::from(within(&mut rng, load_anew(item, id)).await);
+        } else {
+            within(&mut rng, by.read(item, id)).await;
+        }
         figures.reads += 1;
         // Answers from memory never wait, and would keep the others from their turn.
         tokio::time::sleep(Duration::from_micros(rng.u64(0..2_000))).await;

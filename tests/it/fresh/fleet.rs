@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use keylatch::{Builder, Keylatch, cached};
 use tokio::task::JoinSet;
 
-use super::stats;
+use super::{left, stats};
 use crate::support::{RedisServer, builder, until};
 
 /// The source that all instances load from.
@@ -42,6 +42,8 @@ fn fleet(server: &RedisServer, count: usize, change: fn(Builder) -> Builder) -> 
 
 /// What a fleet saw while all its instances kept asking for one entry.
 struct Seen {
+    /// From before the first load until after the last one.
+    took: Duration,
     loads: u32,
     most_at_once: u32,
     values: u32,
@@ -51,13 +53,23 @@ struct Seen {
 
 impl std::fmt::Display for Seen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { loads, most_at_once, values, slowest, calls } = self;
+        let Self { took, loads, most_at_once, values, slowest, calls } = self;
         let each = f64::from(*loads) / f64::from(*values);
         write!(
             f,
-            "{calls} calls saw {values} values of {loads} loads: {each:.2} loads a renewal, at most {most_at_once} at once, \
-             slowest call {slowest:.1?}"
+            "{calls} calls saw {values} values of {loads} loads in {took:.1?}: {each:.2} loads a renewal, at most {most_at_once} \
+             at once, slowest call {slowest:.1?}"
         )
+    }
+}
+
+impl Seen {
+    /// How many loads there is time for if one instance renews an entry, and does so when the value is that old at the earliest:
+    /// `n` loads take `n` times as long as one and `n - 1` such pauses, however many instances ask meanwhile.
+    fn most_loads(&self, pause: Duration) -> u32 {
+        // Moments in entries are whole milliseconds.
+        let pause = pause.saturating_sub(Duration::from_millis(1));
+        u32::try_from((self.took + pause).as_millis() / (LOAD + pause).as_millis()).expect("few loads")
     }
 }
 
@@ -70,6 +82,7 @@ where
     F: Future<Output = u32> + Send + 'static,
 {
     let shared = Arc::new(Shared::default());
+    let first = Instant::now();
     call(instances[0].clone(), Arc::clone(&shared)).await;
     let began = Instant::now();
     let mut tasks = JoinSet::new();
@@ -100,6 +113,7 @@ where
     let loads = shared.loads.load(Ordering::SeqCst);
     values.insert(loads);
     Seen {
+        took: first.elapsed(),
         loads,
         most_at_once: shared.most.load(Ordering::SeqCst),
         values: u32::try_from(values.len()).expect("few values"),
@@ -107,6 +121,9 @@ where
         calls,
     }
 }
+
+/// When an entry that is due after 700 ms is refreshed at the earliest: as the last quarter of that time begins.
+const EARLIEST: Duration = Duration::from_millis(525);
 
 #[cached(key = "refreshed", ttl = "10s", refresh_after = "700ms", skip_all, using = keylatch)]
 async fn refreshed(keylatch: Keylatch, shared: Arc<Shared>) -> u32 {
@@ -122,6 +139,7 @@ async fn fifty_instances_refresh_an_entry_once() {
     assert!(seen.values >= 4, "{seen}");
     assert_eq!(seen.loads, seen.values, "{seen}");
     assert_eq!(seen.most_at_once, 1, "{seen}");
+    assert!(seen.loads <= seen.most_loads(EARLIEST), "{seen}");
     assert_eq!(stats("fleet::refreshed").waits, 0, "everybody is answered at once: {seen}");
     assert_eq!(stats("fleet::refreshed").refused, 0);
 }
@@ -139,6 +157,7 @@ async fn without_the_claim_many_do() {
     let seen = watch(instances, Duration::from_secs(2), unclaimed).await;
     println(&format!("50 instances, no claims: {seen}"));
     assert!(seen.most_at_once > 1, "{seen}");
+    assert!(seen.loads > seen.most_loads(EARLIEST), "the bound does not bite: {seen}");
     assert!(stats("fleet::unclaimed").refused > 0, "what lost was not stored: {seen}");
 }
 
@@ -156,6 +175,7 @@ async fn fifty_instances_renew_an_entry_past_its_end_once() {
     assert!(seen.values >= 4, "{seen}");
     assert_eq!(seen.loads, seen.values, "{seen}");
     assert_eq!(seen.most_at_once, 1, "{seen}");
+    assert!(seen.loads <= seen.most_loads(Duration::from_millis(700)), "{seen}");
     assert_eq!(stats("fleet::kept").stale, 0, "nothing failed: {seen}");
 }
 
@@ -214,10 +234,7 @@ async fn what_lies_in_redis() {
     let instances = fleet(&server, 1, |builder| builder);
     let shared = Arc::new(Shared::default());
     kept(&instances[0], &shared).await;
-    let left = |key: &str| match server.query(&["PTTL", key]) {
-        Ok(redis::Value::Int(left)) => left,
-        other => panic!("{other:?}"),
-    };
+    let left = |key: &str| left(&server, key);
     let slot = left("test:kept");
     assert!((3_600_000..=3_600_700).contains(&slot), "beyond its end by `stale_if_error`: {slot}");
     let stamp = left("test#all");

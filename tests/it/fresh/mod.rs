@@ -2,6 +2,7 @@
 //! a paused clock on the embedded store, and within bounds on Redis.
 
 mod fleet;
+mod lives;
 mod refresh;
 mod sliding;
 mod stale;
@@ -12,6 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use keylatch::{FunctionStats, Keylatch};
+
+use crate::support::RedisServer;
 
 /// What bodies load from: how often, how long it takes, and whether it fails.
 pub(crate) struct Source {
@@ -72,4 +75,12 @@ async fn advance(millis: u64) {
 fn stats(function: &str) -> FunctionStats {
     let name = format!("it::fresh::{function}");
     keylatch::stats().into_iter().find(|stats| stats.name == name).expect("it was called")
+}
+
+/// What is left of the life of a key on the server, in milliseconds; below zero if it is not there.
+fn left(server: &RedisServer, key: &str) -> i64 {
+    match server.query(&["PTTL", key]) {
+        Ok(redis::Value::Int(left)) => left,
+        other => panic!("{other:?}"),
+    }
 }

@@ -45,6 +45,7 @@ async fn nothing_stale_stays(ways: &'static [By]) {
     assert_nothing_is_old(&format!("cut at random, {ways:?}"), &figures);
     assert!(figures.at_hand > 0, "nothing was kept in memory: {figures:?}");
     assert!(figures.refused > 0, "nobody was cut off: {figures:?}");
+    assert_eq!(figures.refreshes > 0, ways.contains(&By::Refresh), "{figures:?}");
 }
 
 /// The mutant: what is at hand stays when a connection is lost.
