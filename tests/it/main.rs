@@ -10,6 +10,7 @@ mod environment;
 mod explain;
 mod failover;
 mod faults;
+mod fencing;
 mod fresh;
 mod given_up;
 mod global;

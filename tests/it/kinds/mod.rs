@@ -4,6 +4,7 @@ mod attribute;
 mod cancel;
 mod crash;
 mod latch;
+mod masters;
 mod quorum;
 mod read_write;
 mod scope;

@@ -5,6 +5,7 @@
 //! be needed, and must fail.
 
 mod blocked;
+mod closed;
 mod counter;
 mod failover;
 mod leaks;

@@ -1,6 +1,7 @@
 //! Promise 3: a lock that cannot be proven is not held. Processes exclude each other, killed and stopped holders are
 //! followed in time, and a cancelled one leaves nothing behind.
 
+mod failures;
 mod fencing;
 mod renewal;
 mod waiting;

@@ -37,7 +37,11 @@ pub(crate) struct Proxy {
     silenced: watch::Sender<u32>,
     cut: watch::Sender<u32>,
     haunted: watch::Sender<Option<Duration>>,
+    delayed: Delayed,
 }
+
+/// All that clients have sent while they were haunted.
+type Delayed = Arc<std::sync::Mutex<Vec<u8>>>;
 
 /// What one connection watches.
 #[derive(Debug, Clone)]
@@ -46,6 +50,7 @@ struct Watching {
     silenced: watch::Receiver<u32>,
     cut: watch::Receiver<u32>,
     haunted: watch::Receiver<Option<Duration>>,
+    delayed: Delayed,
 }
 
 impl Proxy {
@@ -59,6 +64,7 @@ impl Proxy {
             silenced: watch::Sender::new(0),
             cut: watch::Sender::new(0),
             haunted: watch::Sender::new(None),
+            delayed: Delayed::default(),
         };
         let watching = proxy.watching();
         tokio::spawn(async move {
@@ -77,6 +83,7 @@ impl Proxy {
             silenced: self.silenced.subscribe(),
             cut: self.cut.subscribe(),
             haunted: self.haunted.subscribe(),
+            delayed: Arc::clone(&self.delayed),
         }
     }
 
@@ -103,6 +110,11 @@ impl Proxy {
         self.haunted.send_replace(delay);
     }
 
+    /// Whether clients have sent that word while they were haunted.
+    pub(crate) fn has_delayed(&self, word: &str) -> bool {
+        contains(&self.delayed.lock().expect("nobody panics with it"), word)
+    }
+
     /// Resets the connections that there are. New ones work.
     pub(crate) fn cut(&self) {
         self.cut.send_modify(|times| *times += 1);
@@ -121,7 +133,11 @@ async fn forward(client: TcpStream, port: u16, mut watching: Watching) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, to_server) = server.into_split();
-    let mut to_server = ToServer { half: Arc::new(Mutex::new(to_server)), haunted: watching.haunted.clone() };
+    let mut to_server = ToServer {
+        half: Arc::new(Mutex::new(to_server)),
+        haunted: watching.haunted.clone(),
+        delayed: Arc::clone(&watching.delayed),
+    };
     let (requests, answers) = (watching.mode.clone(), watching.mode.clone());
     let silenced = async {
         let _ = watching.silenced.changed().await;
@@ -156,6 +172,7 @@ async fn refused(mut mode: watch::Receiver<Mode>) {
 struct ToServer {
     half: Arc<Mutex<OwnedWriteHalf>>,
     haunted: watch::Receiver<Option<Duration>>,
+    delayed: Delayed,
 }
 
 /// Where bytes go.
@@ -167,6 +184,7 @@ impl Sink for ToServer {
     async fn send(&mut self, bytes: Vec<u8>) -> std::io::Result<()> {
         let delay = *self.haunted.borrow();
         let Some(delay) = delay else { return self.half.lock().await.write_all(&bytes).await };
+        self.delayed.lock().expect("nobody panics with it").extend_from_slice(&bytes);
         let half = Arc::clone(&self.half);
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
