@@ -140,7 +140,7 @@ fn marks(local: &crate::local::Local, stamps: &[&Key]) -> Marks {
 }
 
 /// Reads everything, and keeps nothing.
-async fn all(plan: &Plan, stamps: &[&Key], freshness: Freshness) -> Result<Read> {
+pub(super) async fn all(plan: &Plan, stamps: &[&Key], freshness: Freshness) -> Result<Read> {
     let keys: SmallVec<[&Key; 6]> = std::iter::once(&plan.key).chain(stamps.iter().copied()).collect();
     let mut reading = plan.home.store().read(&keys, freshness).await?;
     let stamps = reading.values.drain(1..).map(|value| StampState::of(value.as_deref())).collect();

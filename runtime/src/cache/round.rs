@@ -16,21 +16,29 @@ use crate::clock;
 use crate::error::Result;
 use crate::key::Key;
 
-/// How long a look waits for more callers, unless the load ends before. Somebody whose load was invalidated learns that much
-/// later that another one is needed.
+/// How long the first look waits for more callers, unless the load ends before, and how long later ones do at most: each waits
+/// twice as long as the one before it. Somebody whose load was invalidated learns that much later that another one is needed.
 const PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// How long the others count on whoever looks, which may be a future that nobody polls for now.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Where callers of one load meet.
 #[derive(Debug, Default)]
-pub(super) struct Rounds(Mutex<Option<Arc<Round>>>);
+pub(super) struct Rounds(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    open: Option<Arc<Round>>,
+    last_pause: Option<Duration>,
+}
 
 /// Those who look together.
 #[derive(Debug)]
 struct Round {
     /// What is read with the slot. Functions that share a key need not share these.
     stamps: Vec<Key>,
+    pause: Duration,
     seen: watch::Sender<Seen>,
 }
 
@@ -69,7 +77,7 @@ impl Flight {
             Part::Looks(looking) => {
                 let ended = pin!(self.ended());
                 // Either will do.
-                let _ = clock::within(PAUSE, ended).await;
+                let _ = clock::within(looking.round.pause, ended).await;
                 // Who comes from now on is not part of this look, which begins now.
                 looking.rounds.close(&looking.round);
                 let seen = look().await;
@@ -90,20 +98,22 @@ impl Flight {
 
 impl Rounds {
     fn join(&self, stamps: &[Key]) -> Option<Part<'_>> {
-        let mut open = self.open();
-        if let Some(round) = &*open {
+        let mut state = self.state();
+        if let Some(round) = &state.open {
             return (round.stamps == stamps).then(|| Part::Waits(Arc::clone(round)));
         }
-        let round = Arc::new(Round { stamps: stamps.to_vec(), seen: watch::Sender::new(Seen::NotYet) });
-        *open = Some(Arc::clone(&round));
+        let pause = state.last_pause.map_or(PAUSE, |last| (2 * last).min(LONGEST_PAUSE));
+        let seen = watch::Sender::new(Seen::NotYet);
+        let round = Arc::new(Round { stamps: stamps.to_vec(), pause, seen });
+        *state = State { open: Some(Arc::clone(&round)), last_pause: Some(pause) };
         Some(Part::Looks(Looking { rounds: self, round }))
     }
 
     fn close(&self, round: &Arc<Round>) {
-        self.open().take_if(|open| Arc::ptr_eq(open, round));
+        self.state().open.take_if(|open| Arc::ptr_eq(open, round));
     }
 
-    fn open(&self) -> MutexGuard<'_, Option<Arc<Round>>> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -186,9 +196,10 @@ mod tests {
         assert!(clock::within(PAUSE, &mut first).await.is_none() && looks.get() == 1, "it is on its way");
         let mut late = pin!(caller());
         assert!(
-            clock::within(2 * PAUSE, &mut late).await.is_none() && looks.get() == 2,
-            "it looks for itself"
+            clock::within(3 * PAUSE / 2, &mut late).await.is_none() && looks.get() == 1,
+            "it waits for longer"
         );
+        assert!(clock::within(PAUSE, &mut late).await.is_none() && looks.get() == 2, "it looks for itself");
         go_on.notify_waiters();
         let (first, second, late) = (first.await, second.await, late.await);
         assert!(first == second && second < late, "{first:?} {second:?} {late:?}");

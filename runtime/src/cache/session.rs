@@ -170,7 +170,7 @@ impl<'a> Session<'a> {
     async fn look_together(&mut self, flight: &Flight) -> Result<Look> {
         let is_worth_a_wait = self.plan.home.store().connection().is_some();
         if self.is_plain() && is_worth_a_wait && self.plan.options.timeout.is_none() {
-            let looked = flight.look_together(self.plan.stamps(), || self.read(Freshness::Current)).await;
+            let looked = flight.look_together(self.plan.stamps(), || self.read_for_all()).await;
             if let Some(look) = looked {
                 return look;
             }
@@ -250,7 +250,16 @@ impl<'a> Session<'a> {
             self.plan.home.store().bear(limit);
         }
         // On the heap, for a handle that is answered from memory need not carry it.
-        let read = Box::pin(at_hand::read(self.plan, &stamps, freshness));
+        self.in_time(Box::pin(at_hand::read(self.plan, &stamps, freshness))).await
+    }
+
+    /// The same for several callers, of whom nobody is to keep what is read: so the store is not asked to tell of changes.
+    async fn read_for_all(&self) -> Result<Look> {
+        let stamps = self.stamps();
+        self.in_time(Box::pin(at_hand::all(self.plan, &stamps, Freshness::Current))).await
+    }
+
+    async fn in_time(&self, read: impl Future<Output = Result<at_hand::Read>> + Unpin) -> Result<Look> {
         let at_hand::Read { slot, stamps, via, keep } =
             self.plan.home.in_time(self.plan.options.timeout, "read", pin!(read)).await?;
         Ok(Look { slot, stamps, via, keep, at: self.plan.home.flights().moment() })

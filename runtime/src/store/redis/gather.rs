@@ -34,6 +34,11 @@ pub(super) trait Sends: Send + Sync + 'static {
     /// How many may travel together.
     fn most(&self) -> usize;
 
+    /// Whether what answers one of them answers the other.
+    fn are_same(_one: &Self::Request, _other: &Self::Request) -> bool {
+        false
+    }
+
     /// Sends them, of which the first has waited since `since`.
     fn send(&self, batch: Vec<Self::Request>, since: Instant) -> impl Future<Output = Self::Answers> + Send;
 }
@@ -61,6 +66,8 @@ struct Gathering<S: Sends> {
 /// What travels together.
 struct Load<S: Sends> {
     requests: Vec<S::Request>,
+    /// Whether all of them ask for the same: it takes no longer to answer more of them, so they wait for those on their way.
+    are_same: bool,
     since: Instant,
     batch: Arc<Batch<S>>,
 }
@@ -113,15 +120,17 @@ impl<S: Sends> Gatherer<S> {
         }
         let most = self.0.sends.most();
         let open = gathering.open.get_or_insert_with(|| Load::new(most));
+        open.are_same &= open.requests.first().is_none_or(|first| S::are_same(first, &request));
         open.requests.push(request);
         let (batch, place, waiting) = (Arc::clone(&open.batch), open.requests.len() - 1, open.requests.len());
+        let full = waiting >= most || (waiting >= FULL && !open.are_same);
         if waiting >= most {
             let full = gathering.open.take();
             gathering.full.extend(full);
         }
-        let full = waiting >= FULL.min(most) && gathering.couriers < MOST_ON_THEIR_WAY;
+        let goes_beside = full && gathering.couriers < MOST_ON_THEIR_WAY;
         if gathering.couriers == gathering.on_their_way
-            && (full || nobody_sends)
+            && (goes_beside || nobody_sends)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             gathering.couriers += 1;
@@ -190,7 +199,7 @@ impl<S: Sends> Courier<S> {
                 let Some(load) = self.take_or_leave() else { return };
                 load
             };
-            let Load { batch, requests, since } = load;
+            let Load { batch, requests, since, .. } = load;
             let sent = Sent(batch);
             let _on_its_way = OnItsWay(&self.shared);
             let mut sending = pin!(self.shared.sends.send(requests, since));
@@ -295,7 +304,8 @@ impl<S: Sends> Shared<S> {
 
 impl<S: Sends> Load<S> {
     fn new(most: usize) -> Self {
-        Self { requests: Vec::with_capacity(most.min(FULL)), since: clock::now(), batch: Arc::default() }
+        let requests = Vec::with_capacity(most.min(FULL));
+        Self { requests, are_same: true, since: clock::now(), batch: Arc::default() }
     }
 }
 

@@ -181,6 +181,10 @@ impl Sends for Reads {
         (BYTES_OF_A_REPLY / self.typical.load(Ordering::Relaxed).max(1)).clamp(1, MOST_CALLERS)
     }
 
+    fn are_same(one: &Asked, other: &Asked) -> bool {
+        one.keys == other.keys
+    }
+
     async fn send(&self, batch: Vec<Asked>, since: Instant) -> Came {
         let (asked, places) = once_each(&batch);
         let how =
