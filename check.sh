@@ -63,12 +63,12 @@ if [ "$mode" != quick ]; then
   log="$(mktemp)"
   each_feature >"$log" 2>&1 &
   features=$!
-  compiled=0
-  cargo test -q "${packages[@]}" --all-features --no-run || compiled=$?
-  wait "$features" || { cat "$log"; exit 1; }
+  trap 'kill "$features" 2>/dev/null || true; cat "$log"; rm -f "$log"' EXIT
+  cargo test -q "${packages[@]}" --all-features --no-run
+  wait "$features"
   cat "$log"
   rm -f "$log"
-  [ "$compiled" = 0 ]
+  trap - EXIT
 fi
 
 step "tests"

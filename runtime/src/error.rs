@@ -75,6 +75,12 @@ impl Error {
         self.change(|inner| inner.unsent = true)
     }
 
+    /// This was the second of two requests. The first may have been carried out, though nobody knows: it was repeated, say, and
+    /// another server answered.
+    pub(crate) fn after_another(self) -> Self {
+        if self.is_unsent() { self.during(self.operation()) } else { self }
+    }
+
     /// The same failure as seen by the operation that ran into it.
     pub(crate) fn during(&self, operation: &'static str) -> Self {
         Self::new(self.kind(), operation).because(self.clone())

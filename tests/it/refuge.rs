@@ -1,6 +1,7 @@
 //! What a process does while its server is down: it keeps what it computes, bounded; it keeps what it invalidates, bounded,
 //! and tells the server before it reads anything.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -98,6 +99,34 @@ async fn lives_end_there_too() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(began.elapsed() >= TTL, "{:?}", began.elapsed());
+}
+
+#[cached(key = "broken:{n}", ttl = "10m", local = off, skip(source), using = source.cache)]
+async fn broken(source: &Source, n: usize) -> Result<u64, &'static str> {
+    source.runs.fetch_add(1, Ordering::SeqCst);
+    if n == usize::MAX { Ok(0) } else { Err("the database is down, too") }
+}
+
+#[cached(key = "broken:{ids[]}", ttl = "10m", skip(source), using = source.cache)]
+async fn all_broken(source: &Source, ids: Vec<usize>) -> Result<HashMap<usize, u64>, &'static str> {
+    source.runs.fetch_add(1, Ordering::SeqCst);
+    if ids.is_empty() { Ok(HashMap::new()) } else { Err("the database is down, too") }
+}
+
+/// What was claimed in the refuge is nothing to the server: tasks that would give it back there would heap up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loads_that_fail_leave_no_work_behind() {
+    let server = killed();
+    let source = Source::in_an_outage(keylatch(&server)).await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for n in 0..200 {
+        broken(&source, n).await.expect_err("it fails");
+        all_broken(&source, vec![n, n + 1_000]).await.expect_err("it fails");
+    }
+    assert_eq!(source.runs(), 400);
+    // A probe may be on its way.
+    assert!(tasks() < before + 10, "{} tasks", tasks());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

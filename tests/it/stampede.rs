@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::support::cluster::Cluster;
-use crate::support::{RedisServer, builder, child, keylatch, signal};
+use crate::support::{RedisServer, builder, child, keylatch, signal, until};
 
 /// How a body is to go, by the number of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +131,64 @@ async fn a_thousand_callers_send_eight_commands_at_most() {
     let sent = sent - if calls.contains_key("client") { 2 } else { 0 };
     eprintln!("a thousand callers: {sent} commands: {calls:?}");
     assert!(sent <= 8, "{calls:?}");
+}
+
+/// Those who call while the key is being loaded look together: now and then, however many more come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_call_during_a_load_cost_few_reads() {
+    const CALLERS: usize = 60;
+    let server = RedisServer::start();
+    let cache = keylatch(&server);
+    let other = Source::new(Duration::ZERO, First::IsLikeTheRest);
+    assert_eq!(cold(&cache, &other, 2).await, Ok(42));
+    server.forget_calls();
+    let source = Source::awaiting(CALLERS, Duration::ZERO, First::IsLikeTheRest);
+    let (began, mut all) = (Instant::now(), JoinSet::new());
+    for _ in 0..CALLERS {
+        let (cache, source) = (cache.clone(), Arc::clone(&source));
+        all.spawn(async move {
+            source.called.send_modify(|called| *called += 1);
+            cold(&cache, &source, 1).await
+        });
+        // Time for a look of his own.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let answers =
+        tokio::time::timeout(Duration::from_secs(20), all.join_all()).await.expect("somebody hangs");
+    assert!(answers.iter().all(|answer| *answer == Ok(42)));
+    assert_eq!(source.runs(), 1);
+    let reads = server.calls("get") + server.calls("mget");
+    // The first caller's, those that wait for 5 and 10 ms, and then one in 20 ms.
+    let most = 4 + began.elapsed().as_millis() / 20;
+    eprintln!("{CALLERS} callers during a load: {reads} reads of {most}");
+    assert!(u128::from(reads) <= most, "{reads} reads, {most} at most");
+}
+
+/// A load that was overtaken goes on for as long as its body does. Nobody waits for it, and what came in its place is kept in memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_overtaken_load_holds_up_nobody() {
+    let server = RedisServer::start();
+    let (here, there) = (keylatch(&server), keylatch(&server));
+    let endless = Source::new(Duration::ZERO, First::NeverEnds);
+    let load = tokio::spawn({
+        let (cache, source) = (here.clone(), Arc::clone(&endless));
+        async move { cold(&cache, &source, 1).await }
+    });
+    until("the body runs", || endless.runs() == 1).await;
+    there.invalidate("cold:1").await.expect("the server is up");
+    let quick = Source::new(Duration::ZERO, First::IsLikeTheRest);
+    assert_eq!(cold(&there, &quick, 1).await, Ok(42));
+    let from_memory = || {
+        let stats = keylatch::stats();
+        stats.iter().find(|stats| stats.name.ends_with("stampede::cold")).map_or(0, |stats| stats.local_hits)
+    };
+    let (began, before) = (Instant::now(), from_memory());
+    while from_memory() < before + 10 {
+        assert!(began.elapsed() < Duration::from_secs(1), "it is not kept");
+        assert_eq!(cold(&here, &quick, 1).await, Ok(42));
+    }
+    assert_eq!((endless.runs(), quick.runs()), (1, 1));
+    load.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

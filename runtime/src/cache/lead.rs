@@ -32,6 +32,8 @@ pub(super) struct Lead {
     /// Whether entries made from this one go when it is stored.
     replaces: bool,
     state: State,
+    /// Whether what answers in the server's place was asked for the lease, so that the server never had it.
+    in_refuge: bool,
     stamps: Vec<(Key, Stamp)>,
     outer: Option<Recorder>,
 }
@@ -50,7 +52,10 @@ enum State {
 impl Lead {
     /// A lead whose lease is about to be claimed.
     pub(super) fn claiming(plan: &Plan, flight: Arc<Flight>) -> Self {
-        Self::new(plan, Prefix::from(flight.lease.as_bytes()), Some(flight), State::Claiming)
+        let in_refuge = plan.home.store().is_sheltered(&plan.key);
+        let mut lead = Self::new(plan, Prefix::from(flight.lease.as_bytes()), Some(flight), State::Claiming);
+        lead.in_refuge = in_refuge;
+        lead
     }
 
     /// A lead that needs no lease: it replaces the very entry that begins with `seen`, which others read meanwhile.
@@ -76,6 +81,7 @@ impl Lead {
             expected,
             replaces: plan.mode == Mode::Refresh,
             state,
+            in_refuge: false,
             stamps: Vec::new(),
             outer: None,
         }
@@ -96,6 +102,7 @@ impl Lead {
         self.stamps = stamps;
         self.outer = outer;
         self.state = State::Claimed;
+        self.in_refuge &= self.home.store().is_sheltered(&self.key);
     }
 
     /// Keeps the lease while it is polled; never completes. Gives the lease up at `deadline`, so that others may load.
@@ -144,7 +151,7 @@ impl Lead {
                     made_from.call_off();
                 }
                 // What answers in the server's place knows nothing of the lease, which may have outlived the server.
-                if self.state == State::Claimed && self.home.store().is_sheltered(&self.key) {
+                if self.is_on_the_server() && self.home.store().is_sheltered(&self.key) {
                     self.give_back();
                 }
             }
@@ -154,7 +161,7 @@ impl Lead {
                 // It may have been stored all the same; but the caller is not to wait for a server that hangs. If it was not,
                 // the lease would keep others waiting.
                 drop(made_from);
-                if self.state == State::Claimed {
+                if self.is_on_the_server() {
                     self.give_back();
                 }
             }
@@ -194,11 +201,16 @@ impl Lead {
             let store = self.home.store();
             let release = pin!(store.release(&self.key, &self.expected));
             let released = self.home.in_time(self.timeout, "release", release).await;
-            if released.is_err() || store.is_sheltered(&self.key) {
+            if self.is_on_the_server() && (released.is_err() || store.is_sheltered(&self.key)) {
                 self.give_back();
             }
         }
         self.end(ending);
+    }
+
+    /// Whether the server has granted the lease.
+    fn is_on_the_server(&self) -> bool {
+        self.state == State::Claimed && !self.in_refuge
     }
 
     /// Behind the caller, who may be gone.
@@ -219,9 +231,9 @@ impl Drop for Lead {
         if self.state == State::Ended {
             return;
         }
-        let held = matches!(self.state, State::Claiming | State::Claimed);
+        let is_left = self.state == State::Claiming || self.is_on_the_server();
         self.end(Ending::Abandoned);
-        if held {
+        if is_left {
             self.give_back();
         }
     }

@@ -20,8 +20,8 @@ use crate::key::Key;
 /// twice as long as the one before it. Somebody whose load was invalidated learns that much later that another one is needed.
 const PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
-/// How long the others count on whoever looks, which may be a future that nobody polls for now.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How much later than that whoever looks may begin: it may be a future that nobody polls for now.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Where callers of one load meet.
 #[derive(Debug, Default)]
@@ -45,8 +45,10 @@ struct Round {
 /// What came of it.
 enum Seen {
     NotYet,
-    This(Result<Look>),
-    /// Whoever was to look has left.
+    /// The look is on its way.
+    Soon,
+    This(Look),
+    /// Whoever was to look has left, or has failed.
     Nothing,
 }
 
@@ -80,9 +82,11 @@ impl Flight {
                 let _ = clock::within(looking.round.pause, ended).await;
                 // Who comes from now on is not part of this look, which begins now.
                 looking.rounds.close(&looking.round);
+                looking.round.seen.send_replace(Seen::Soon);
                 let seen = look().await;
-                let shared = seen.as_ref().map(Look::shared).map_err(Clone::clone);
-                looking.round.seen.send_replace(Seen::This(shared));
+                if let Ok(look) = &seen {
+                    looking.round.seen.send_replace(Seen::This(look.shared()));
+                }
                 Some(seen)
             }
             Part::Waits(round) => {
@@ -90,7 +94,7 @@ impl Flight {
                 if seen.is_none() {
                     self.rounds.close(&round);
                 }
-                seen
+                seen.map(Ok)
             }
         }
     }
@@ -119,12 +123,17 @@ impl Rounds {
 }
 
 impl Round {
-    async fn wait(&self) -> Option<Result<Look>> {
+    async fn wait(&self) -> Option<Look> {
         let mut seen = self.seen.subscribe();
-        let seen = pin!(seen.wait_for(|seen| !matches!(seen, Seen::NotYet)));
-        match &*clock::within(PATIENCE, seen).await?.ok()? {
-            Seen::This(look) => Some(look.as_ref().map(Look::shared).map_err(Clone::clone)),
-            Seen::NotYet | Seen::Nothing => None,
+        {
+            let begun = seen.wait_for(|seen| !matches!(seen, Seen::NotYet));
+            drop(clock::within(self.pause + PATIENCE, begun).await?);
+        }
+        // Once it is on its way, the look has the time that a look-up has.
+        let seen = seen.wait_for(|seen| matches!(seen, Seen::This(_) | Seen::Nothing)).await;
+        match &*seen.ok()? {
+            Seen::This(look) => Some(look.shared()),
+            Seen::NotYet | Seen::Soon | Seen::Nothing => None,
         }
     }
 }
@@ -133,7 +142,7 @@ impl Drop for Looking<'_> {
     fn drop(&mut self) {
         self.rounds.close(&self.round);
         self.round.seen.send_if_modified(|seen| {
-            let left = matches!(seen, Seen::NotYet);
+            let left = matches!(seen, Seen::NotYet | Seen::Soon);
             if left {
                 *seen = Seen::Nothing;
             }
@@ -146,6 +155,7 @@ impl fmt::Debug for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotYet => "NotYet",
+            Self::Soon => "Soon",
             Self::This(_) => "This",
             Self::Nothing => "Nothing",
         })
@@ -217,7 +227,10 @@ mod tests {
             let unpolled = (!leaves).then_some(looks);
             let began = clock::now();
             assert!(waits.await.is_none(), "it is to look for itself");
-            assert_eq!(clock::now() - began, if leaves { Duration::ZERO } else { PATIENCE / 2 });
+            assert_eq!(
+                clock::now() - began,
+                if leaves { Duration::ZERO } else { LONGEST_PAUSE + PATIENCE / 2 }
+            );
             // The next one counts on nobody who is gone.
             let next = pin!(flight.look_together(&[], async || Ok(look(&home))));
             assert!(next.await.is_some_and(|look| look.is_ok()));

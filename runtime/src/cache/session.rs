@@ -1,9 +1,9 @@
 //! The look-up of one call: reads the slot and its stamps, waits for the load of another, or claims the right to load.
 
+mod together;
 mod wait;
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use super::decision::{Expected, Finding, Prefix, Stale, judge};
 use super::dependencies::Recorder;
 use super::lead::Lead;
 use super::plan::{Mode, Plan};
-use super::single_flight::{Flight, Moment, Role};
+use super::single_flight::{Moment, Role};
 use crate::clock::{self, Instant};
 use crate::codec::envelope::{self, Envelope};
 use crate::error::Result;
@@ -22,6 +22,7 @@ use crate::key::{Key, stamp_of};
 use crate::store::{Claim, ClaimRequest, Freshness, Lease, Stamp, StampState, StampStates, Store, Via};
 use crate::telemetry;
 
+pub(super) use together::being_loaded;
 use wait::Shared;
 
 /// How long a caller waits for the loads of others before it loads for itself, where no `load_timeout` is given.
@@ -132,13 +133,15 @@ impl<'a> Session<'a> {
     }
 
     async fn look_up(&mut self) -> Result<Step> {
-        let freshness = self.freshness();
+        let mut freshness = self.freshness();
         let mut look = if let Some(seen) = self.first.take() {
             seen?
         } else {
             self.plan.home.open("look up")?;
             self.plan.home.repeat_kept_invalidations(&self.plan.key).await?;
-            self.first_look(freshness).await?
+            let look;
+            (look, freshness) = self.first_look(freshness).await?;
+            look
         };
         let mut finding = self.finding(&look);
         if freshness == Freshness::MayLag && !matches!(finding, Finding::Value { .. }) {
@@ -156,26 +159,6 @@ impl<'a> Session<'a> {
             // On the heap: a hit needs none of it, and every call would carry it.
             _ => Box::pin(self.contend(look)).await,
         }
-    }
-
-    /// Who calls for what this process is loading will hardly find more than that it is.
-    async fn first_look(&mut self, freshness: Freshness) -> Result<Look> {
-        match being_loaded(self.plan).filter(|_| self.is_plain()) {
-            Some(flight) => Box::pin(self.look_together(&flight)).await,
-            None => self.look(freshness).await,
-        }
-    }
-
-    /// Looks together with others who wait for that load, unless they need other stamps, or nothing is gained by it.
-    async fn look_together(&mut self, flight: &Flight) -> Result<Look> {
-        let is_worth_a_wait = self.plan.home.store().connection().is_some();
-        if self.is_plain() && is_worth_a_wait && self.plan.options.timeout.is_none() {
-            let looked = flight.look_together(self.plan.stamps(), || self.read_for_all()).await;
-            if let Some(look) = looked {
-                return look;
-            }
-        }
-        self.look(Freshness::Current).await
     }
 
     /// A plain look-up may lag as a replica does. One that an outer body depends on may not: it records the stamp.
@@ -251,12 +234,6 @@ impl<'a> Session<'a> {
         }
         // On the heap, for a handle that is answered from memory need not carry it.
         self.in_time(Box::pin(at_hand::read(self.plan, &stamps, freshness))).await
-    }
-
-    /// The same for several callers, of whom nobody is to keep what is read: so the store is not asked to tell of changes.
-    async fn read_for_all(&self) -> Result<Look> {
-        let stamps = self.stamps();
-        self.in_time(Box::pin(at_hand::all(self.plan, &stamps, Freshness::Current))).await
     }
 
     async fn in_time(&self, read: impl Future<Output = Result<at_hand::Read>> + Unpin) -> Result<Look> {
@@ -477,11 +454,6 @@ impl<'a> Session<'a> {
     fn out_of_time(&mut self) -> Option<Step> {
         (clock::now() >= self.deadline()).then(|| self.alone(Right::Alone("waited too long")))
     }
-}
-
-/// The load of this key in this process. To look at the embedded store costs nothing, so nobody need wait for others there.
-pub(super) fn being_loaded(plan: &Plan) -> Option<Arc<Flight>> {
-    plan.home.store().connection().and_then(|_| plan.home.flights().of(&plan.key))
 }
 
 /// Puts what was read of the missing stamps where it belongs.

@@ -1,7 +1,7 @@
 //! One load per key in a process. Who may share a load is decided by order alone, so that no invalidation is missed.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -15,8 +15,7 @@ use crate::store::{Lease, StampStates};
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
     under_way: Mutex<HashMap<KeyBytes, Arc<Flight>>>,
-    /// How many those are, as far as a caller needs to know that has to look at the store in any case.
-    count: AtomicUsize,
+    near: Near,
     clock: AtomicU64,
 }
 
@@ -33,7 +32,13 @@ pub(crate) struct Flight {
     began: Moment,
     ending: watch::Sender<Ending>,
     pub(super) rounds: Rounds,
+    /// Whether the slot was seen to hold something else since the claim: its result is of use to those who wait alone.
+    pub(super) is_overtaken: AtomicBool,
 }
+
+/// How many loads have keys like one: none means that it is not loaded, which nearly every hit learns so without a lock.
+#[derive(Debug)]
+struct Near([AtomicU32; 64]);
 
 /// How a load ended for those who share it.
 #[derive(Debug, Clone)]
@@ -72,9 +77,11 @@ impl Flights {
             began: self.moment(),
             ending: watch::Sender::new(Ending::UnderWay),
             rounds: Rounds::default(),
+            is_overtaken: AtomicBool::new(false),
         });
-        under_way.insert(key.0.clone(), Arc::clone(&flight));
-        self.count.store(under_way.len(), Ordering::Relaxed);
+        if under_way.insert(key.0.clone(), Arc::clone(&flight)).is_none() {
+            self.near.of(key).fetch_add(1, Ordering::Relaxed);
+        }
         Role::Lead(flight)
     }
 
@@ -83,12 +90,13 @@ impl Flights {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// The load of `key`, if one is under way. Does without the lock while none is.
+    /// The load of `key`, if one is under way whose lease may be in the slot.
     pub(super) fn of(&self, key: &Key) -> Option<Arc<Flight>> {
-        if self.count.load(Ordering::Relaxed) == 0 {
+        if self.near.of(key).load(Ordering::Relaxed) == 0 {
             return None;
         }
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).get(&key.0).cloned()
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.get(&key.0).filter(|flight| !flight.is_overtaken.load(Ordering::Relaxed)).cloned()
     }
 
     /// The load that holds `lease`, if this process runs it.
@@ -102,10 +110,24 @@ impl Flights {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if under_way.get(&key.0).is_some_and(|current| Arc::ptr_eq(current, flight)) {
             under_way.remove(&key.0);
-            self.count.store(under_way.len(), Ordering::Relaxed);
+            self.near.of(key).fetch_sub(1, Ordering::Relaxed);
         }
         drop(under_way);
         flight.ending.send_replace(ending);
+    }
+}
+
+impl Near {
+    fn of(&self, key: &Key) -> &AtomicU32 {
+        let Self(counts) = self;
+        let hash = twox_hash::XxHash3_64::oneshot(key.as_bytes());
+        &counts[usize::from(hash.to_le_bytes()[0]) % counts.len()]
+    }
+}
+
+impl Default for Near {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU32::new(0)))
     }
 }
 

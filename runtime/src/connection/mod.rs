@@ -2,8 +2,9 @@
 //! command.
 //!
 //! `topology/` knows which servers there are and chooses one, `endpoint` is one server with its connections and its
-//! breaker, `link` is one connection.
+//! breaker, `link` is one connection. `gather/` sends requests of several callers together.
 
+mod answer;
 mod attempt;
 mod backoff;
 mod breaker;
@@ -14,6 +15,7 @@ mod dial;
 mod directory;
 mod endpoint;
 mod failure;
+mod gather;
 mod greeting;
 mod health;
 mod link;
@@ -34,9 +36,11 @@ pub use endpoint::EndpointStatus;
 pub use health::{Health, ServerHealth, Status};
 pub use secret::Secret;
 
+pub(crate) use answer::{accepted, unexpected};
 pub(crate) use backoff::pause_before;
 pub(crate) use breaker::BreakerLimits;
 pub(crate) use config::{Address, ConnectionConfig, Limits, Topology};
+pub(crate) use gather::{Answered, Gatherer, Sends, Ticket, Together};
 pub(crate) use place::Stranger;
 pub(crate) use request::{Repeat, Request, Route, Server};
 #[cfg(feature = "upstash")]
@@ -294,7 +298,10 @@ impl Connection {
                 (asked_for, _) => {
                     chosen = match asked_for {
                         Some(endpoint) => endpoint,
-                        None => Box::pin(self.choose(route)).await.map_err(Failed::NotSent)?,
+                        None => match Box::pin(self.choose(route)).await {
+                            Ok(chosen) => chosen,
+                            Err(error) => return Err(unanswered.unwrap_or(Failed::NotSent(error))),
+                        },
                     };
                     &chosen
                 }

@@ -30,7 +30,8 @@ impl Call<'_> {
     pub(crate) async fn run(self, connection: &Connection) -> Result<Numbers> {
         let answer = match self.send(connection, &self.lua.by_hash(self.keys, self.args)).await {
             Err(error) if is_unknown(&error) => {
-                self.send(connection, &self.lua.by_source(self.keys, self.args)).await?
+                let answer = self.send(connection, &self.lua.by_source(self.keys, self.args)).await;
+                answer.map_err(Error::after_another)?
             }
             answer => answer?,
         };

@@ -74,7 +74,8 @@ impl Lua {
         let route = Route { key: keys.first().map(|key| key.as_bytes()), server: Server::Any, repeat };
         match connection.command(operation, route, &self.by_hash(keys, args)).await {
             Err(error) if is_unknown(&error) => {
-                connection.command(operation, route, &self.by_source(keys, args)).await
+                let answer = connection.command(operation, route, &self.by_source(keys, args)).await;
+                answer.map_err(Error::after_another)
             }
             answer => answer,
         }

@@ -28,7 +28,11 @@ async fn while_it_is_open_nothing_waits() {
         undisturbed += u32::from(refusals.are_nearly_all_cheap("breaker open"));
     }
     assert!(undisturbed > 0, "one of a hundred takes long each time");
-    // Of 3,000 locks that were asked for; a probe may be on its way.
+    for _ in 0..100 {
+        let several = service.cache.lock_all(["one", "other"]).wait(Duration::ZERO);
+        several.run(async |_lease| ()).await.expect_err("nobody listens");
+    }
+    // Of more than 3,000 locks that were asked for; a probe may be on its way.
     assert!(tasks() < tasks_before + 10, "what was refused leaves work behind: {} tasks", tasks());
     assert!(service.breaker().await.opened >= 1);
 }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use keylatch::{Keylatch, LockError, with_lock};
+use futures_util::future::join_all;
+use keylatch::{Key, Keylatch, LockError, with_lock};
 
 use super::{History, Masters, lock, lock_of_any_kind};
 use crate::support::{RedisServer, child, until};
@@ -23,6 +24,39 @@ async fn locks_are_on_all_masters_and_entries_where_they_were() {
     let squared = cache.entry("square").ttl(TTL).get_or_load(async || 144).await;
     assert_eq!((squared, store.command("EXISTS test:square")), (144, Some(":1".to_owned())));
     assert_eq!(store.command("EXISTS test#lock:stock"), Some(":0".to_owned()));
+}
+
+/// To each master in a pipeline or two, each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_locks_are_extended_in_few_requests() {
+    const LOCKS: u64 = 300;
+    let masters = Masters::start(3);
+    let cache = masters.keylatch();
+    let ttl = Duration::from_secs(2);
+    let had = join_all((0..LOCKS).map(|index| cache.lock(Key::of("held").part(&index)).ttl(ttl).acquire()));
+    let guards: Vec<_> = had.await.into_iter().map(Result::unwrap).collect();
+    until("they are not held on all", || masters.servers.iter().all(|server| server.key_count() >= 300))
+        .await;
+    let reads = |server: &RedisServer| {
+        let reads = server.info("total_reads_processed").expect("the server answers");
+        (reads.parse::<u64>().expect("a number"), server.calls("evalsha"))
+    };
+    let before: Vec<_> = masters.servers.iter().map(reads).collect();
+    tokio::time::sleep(2 * ttl).await;
+    for guard in &guards {
+        guard.lease().check().expect("it was extended");
+    }
+    for (server, (read, extended)) in masters.servers.iter().zip(&before) {
+        let (reads, evals) = reads(server);
+        let (read, extended) = (reads - read, evals - extended);
+        eprintln!("{read} reads for {extended} extensions");
+        assert!(extended >= 4 * LOCKS, "{extended} were extended");
+        // A read takes a hundred of them at most. The rest is what connections say of themselves.
+        assert!(read < extended / 12, "{read} reads for {extended} extensions");
+    }
+    for ended in join_all(guards.into_iter().map(keylatch::LockGuard::release)).await {
+        ended.unwrap();
+    }
 }
 
 struct Shop(Keylatch);

@@ -36,6 +36,8 @@ pub(super) struct Lead {
     /// What the slot must still begin with for the record to be stored.
     expected: Prefix,
     state: State,
+    /// Whether what answers in the server's place was asked for the lease, so that the server never had it.
+    in_refuge: bool,
     stamps: Vec<(Key, Stamp)>,
 }
 
@@ -73,8 +75,9 @@ impl Lead {
         }
     }
 
-    fn is_held(&self) -> bool {
-        matches!(self.state, State::Claiming | State::Claimed)
+    /// Whether the server has granted the lease.
+    fn is_on_the_server(&self) -> bool {
+        self.state == State::Claimed && !self.in_refuge
     }
 
     fn held(&self) -> Held<'_> {
@@ -115,13 +118,29 @@ impl<'a> Leads<'a> {
     /// A record whose lease is about to be claimed.
     pub(super) fn claiming(&mut self, item: usize, key: Key, flight: Arc<Flight>) {
         let expected = Prefix::from(flight.lease.as_bytes());
-        let state = State::Claiming;
-        self.all.push(Lead { item, key, flight: Some(flight), expected, state, stamps: Vec::new() });
+        let (state, in_refuge) = (State::Claiming, self.plan.home.store().is_sheltered(&key));
+        self.all.push(Lead {
+            item,
+            key,
+            flight: Some(flight),
+            expected,
+            state,
+            in_refuge,
+            stamps: Vec::new(),
+        });
     }
 
     /// A record that needs no lease: it replaces the very entry that begins with `expected`, which others read meanwhile.
     pub(super) fn replacing(&mut self, item: usize, key: Key, expected: Prefix, stamps: Vec<(Key, Stamp)>) {
-        self.all.push(Lead { item, key, flight: None, expected, state: State::Gone, stamps });
+        self.all.push(Lead {
+            item,
+            key,
+            flight: None,
+            expected,
+            state: State::Gone,
+            in_refuge: false,
+            stamps,
+        });
     }
 
     /// Claims the slots, over what each was seen to begin with. `beside` was read with them.
@@ -165,6 +184,7 @@ impl<'a> Leads<'a> {
                     }
                     lead.stamps = stamps;
                     lead.state = State::Claimed;
+                    lead.in_refuge &= self.plan.home.store().is_sheltered(&lead.key);
                     self.all.push(lead);
                 }
                 Claimed::Held => given_back.all.push(lead),
@@ -255,7 +275,7 @@ impl<'a> Leads<'a> {
                     true
                 }
             };
-            if is_left && lead.state == State::Claimed {
+            if is_left && lead.is_on_the_server() {
                 left.push(lead.lease());
             }
             lead.end(plan, Ending::Loaded(Bytes::from(envelope)));
@@ -333,7 +353,7 @@ impl<'a> Leads<'a> {
             let released = home.in_time(self.plan.options.timeout, "release", release).await;
             let is_left = |place: usize, lead: &Lead| {
                 let taken = released.as_ref().is_ok_and(|released| released[place].is_ok());
-                !taken || home.store().is_sheltered(&lead.key)
+                lead.is_on_the_server() && (!taken || home.store().is_sheltered(&lead.key))
             };
             let left = claimed.iter().enumerate().filter(|(place, lead)| is_left(*place, lead));
             give_back(home, left.map(|(_, lead)| lead.lease()).collect());
@@ -348,7 +368,7 @@ impl Drop for Leads<'_> {
     fn drop(&mut self) {
         let mut held = Leases::new();
         for lead in self.all.iter_mut().filter(|lead| lead.state != State::Ended) {
-            if lead.is_held() {
+            if lead.state == State::Claiming || lead.is_on_the_server() {
                 held.push(lead.lease());
             }
             lead.end(self.plan, Ending::Abandoned);

@@ -58,6 +58,11 @@ fn is_unanswered(error: &Error) -> bool {
     error.kind() == ErrorKind::Unavailable && cause.is_some_and(|cause| cause.code().is_none())
 }
 
+/// What a request failed with: if its last repetition was not even sent, that one before it was not answered.
+fn as_sent(error: Error, unanswered: Option<Error>) -> Error {
+    unanswered.filter(|_| error.is_unsent()).unwrap_or(error)
+}
+
 /// How long whoever was handed a lock has to answer before it is the next one's.
 pub(crate) const CLAIM: Duration = Duration::from_millis(500);
 /// How long a queue outlives the last request of those who wait in it.
@@ -150,10 +155,7 @@ impl LockMaster for RedisMaster {
                 Err(error) => return Err(error),
             }
         }
-        match (self.acquire_or_queue(request).await, unanswered) {
-            (Err(error), Some(unanswered)) if error.is_unsent() => Err(unanswered),
-            (answer, _) => answer,
-        }
+        self.acquire_or_queue(request).await.map_err(|error| as_sent(error, unanswered))
     }
 
     async fn extend(&self, locks: &[Extend<'_>]) -> Vec<Result<Option<Duration>>> {
@@ -233,6 +235,7 @@ impl RedisMaster {
         ]);
         let ask = || kind.acquire.run(&self.connection, "lock", Repeat::Never, &keys, &args);
         let mut answer = ask().await;
+        let mut unanswered = None;
         let repetitions = if *queue == Queue::Join { 0 } else { self.connection.limits().max_retries };
         for repetition in 0..repetitions {
             if !answer.as_ref().is_err_and(is_unanswered) {
@@ -241,19 +244,18 @@ impl RedisMaster {
             // Once more: what it finds ours counts as granted, and whoever is queued is found there. The request before may
             // still be on its way, and come after all.
             self.unanswered.note(lock.value);
+            unanswered = answer.err();
             pause_before(repetition).await;
-            match ask().await {
-                // What was sent before may have been carried out.
-                Err(error) if error.is_unsent() => break,
-                repeated => answer = repeated,
-            }
+            answer = ask().await;
         }
         match answer {
             Err(error) if mint.is_none() && is_on_its_way(&error, *lock) => {
-                self.acquire_apart(*lock, *ttl, instead_of).await
+                let apart = self.acquire_apart(*lock, *ttl, instead_of).await;
+                apart.map_err(|error| as_sent(error, unanswered))
             }
             answer => {
-                let answer = read_answer(&answer?, mint.is_some())?;
+                let answer = answer.map_err(|error| as_sent(error, unanswered))?;
+                let answer = read_answer(&answer, mint.is_some())?;
                 if let Answer::Held(_) = answer {
                     self.refusals.note();
                 }

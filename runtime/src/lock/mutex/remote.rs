@@ -85,7 +85,7 @@ impl Together {
         Some(hold(self.options, self.active))
     }
 
-    /// It was refused: nothing is to be given back.
+    /// It was refused, or never asked for: nothing is to be given back.
     pub(in crate::lock) fn refused(mut self) {
         self.active.turn = None;
     }

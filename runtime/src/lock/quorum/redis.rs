@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::{Pipeline, Value};
 
 use super::master::{Acquired, Ask, Extended, Ledger, Look, Master, Owned, RunId, Token};
-use crate::connection::{Connection, Repeat, Request, Route, Server};
+use crate::connection::{Connection, Repeat, Request, Route, Server, Together};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, Namespace, counter_of, shared_of, wanted_of};
 use crate::lock::refusals::Refusals;
@@ -22,6 +22,8 @@ pub(crate) struct RedisNode {
     ledger: Key,
     scripts: Arc<QuorumScripts>,
     refusals: Refusals,
+    /// Locks are due about the same time: their extensions are one pipeline.
+    extensions: Together,
 }
 
 /// How long the counter of a lock outlives its last use. The ledger remembers what it may have counted to.
@@ -38,6 +40,7 @@ impl RedisNode {
             ledger: ledger.clone(),
             scripts: Arc::clone(&scripts),
             refusals: Refusals::default(),
+            extensions: Together::new(connection, "extend", Server::Any),
         };
         connections.iter().map(node).collect()
     }
@@ -163,8 +166,14 @@ impl Master for RedisNode {
         let keys = self.keys(ask);
         let args = [&ask.value.bytes()[..], ttl.as_bytes(), token.as_bytes(), life.as_bytes()];
         let script = if is_shared(ask) { &self.scripts.shared.extend } else { &self.scripts.extend };
-        let answer = script.run(&self.connection, "extend", Repeat::Never, &keys.each(), &args).await?;
-        match parts(&answer) {
+        let answer = match self.extensions.send(script.by_hash(&keys.each(), &args)).await {
+            // Once after a restart of the server; by its source, the script becomes known.
+            Err(error) if error.has_code("NOSCRIPT") => {
+                script.run(&self.connection, "extend", Repeat::Never, &keys.each(), &args).await
+            }
+            answer => answer,
+        };
+        match parts(&answer?) {
             [Value::Int(1), Value::Int(left)] => {
                 Ok(Extended::Kept { left: Duration::from_millis(unsigned(*left)) })
             }

@@ -43,7 +43,15 @@ pub(super) async fn attempt(options: &LockBuilder) -> Result<Outcome, LockError>
     // From here on a drop gives all of them back.
     let parts: Vec<Together> = options.keys().map(|key| Together::new(options.part(key))).collect();
     let sent = clock::moment();
-    let answer = send(master, options, &parts).await.map_err(unknown)?;
+    let answer = match send(master, options, &parts).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            if error.is_unsent() {
+                parts.into_iter().for_each(Together::refused);
+            }
+            return Err(unknown(error));
+        }
+    };
     match &answer[..] {
         [1, tokens @ ..] if tokens.len() == parts.len() => {
             let token = |token: i64| u64::try_from(token).ok().filter(|token| *token > 0);

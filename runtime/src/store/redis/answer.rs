@@ -6,7 +6,8 @@ use bytes::Bytes;
 use redis::Value;
 
 use crate::connection::Connection;
-use crate::error::{Error, ErrorKind, Result};
+pub(super) use crate::connection::{accepted, unexpected};
+use crate::error::Result;
 use crate::store::Guarded;
 
 /// A value as the connection can carry it.
@@ -46,14 +47,6 @@ pub(super) fn bulks(
     values.into_iter().map(|value| bulk(connection, operation, value)).collect()
 }
 
-/// What the server answered to one command of several that travelled together, unless it refused that one.
-pub(super) fn accepted(operation: &'static str, answer: Value) -> Result<Value> {
-    answer.extract_error().map_err(|error| {
-        let code = error.code().unwrap_or("unknown").to_owned();
-        Error::new(ErrorKind::Refused, operation).with("code", code).because(error)
-    })
-}
-
 /// What a script says that changes one key on a condition.
 pub(super) fn guarded(operation: &'static str, answer: &Value) -> Result<Guarded> {
     match answer {
@@ -61,17 +54,4 @@ pub(super) fn guarded(operation: &'static str, answer: &Value) -> Result<Guarded
         Value::Int(0) => Ok(Guarded::Refused),
         other => Err(unexpected(operation, other)),
     }
-}
-
-/// Names the type of the answer only: the answer itself may be a value.
-pub(super) fn unexpected(operation: &'static str, value: &Value) -> Error {
-    let kind = match value {
-        Value::Nil => "nothing",
-        Value::Int(_) => "an integer",
-        Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a string",
-        Value::Array(_) => "an array of another length",
-        Value::ServerError(_) => "an error",
-        _ => "another type",
-    };
-    Error::new(ErrorKind::Protocol, operation).with("answer", kind)
 }

@@ -12,10 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::gather::{Answered, Gatherer, Sends, Ticket};
 use super::{millis, spread};
 use crate::clock::{self, Instant};
-use crate::connection::{Connection, Server};
+use crate::connection::{Answered, Connection, Gatherer, Sends, Server, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::store::{Freshness, Reading, Via};
@@ -179,10 +178,6 @@ impl Sends for Reads {
 
     fn most(&self) -> usize {
         (BYTES_OF_A_REPLY / self.typical.load(Ordering::Relaxed).max(1)).clamp(1, MOST_CALLERS)
-    }
-
-    fn are_same(one: &Asked, other: &Asked) -> bool {
-        one.keys == other.keys
     }
 
     async fn send(&self, batch: Vec<Asked>, since: Instant) -> Came {

@@ -2,7 +2,6 @@
 
 mod answer;
 mod capture;
-mod gather;
 mod identity;
 mod many;
 mod merge;

@@ -4,6 +4,10 @@
 //! little more than one for a single caller. A caller that is alone is sent at once. Those who gather are sent by a task of
 //! their own, so a caller that is dropped, or not polled any more, disturbs nobody.
 
+mod commands;
+
+pub(crate) use commands::Together;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -26,7 +30,7 @@ const TURNS: usize = 2;
 const WORTH_A_BATCH: usize = 8;
 
 /// How requests of one kind are sent.
-pub(super) trait Sends: Send + Sync + 'static {
+pub(crate) trait Sends: Send + Sync + 'static {
     type Request: Send;
     /// What a batch is answered with; each caller finds its own part by its place.
     type Answers: Send + Sync;
@@ -34,17 +38,12 @@ pub(super) trait Sends: Send + Sync + 'static {
     /// How many may travel together.
     fn most(&self) -> usize;
 
-    /// Whether what answers one of them answers the other.
-    fn are_same(_one: &Self::Request, _other: &Self::Request) -> bool {
-        false
-    }
-
     /// Sends them, of which the first has waited since `since`.
     fn send(&self, batch: Vec<Self::Request>, since: Instant) -> impl Future<Output = Self::Answers> + Send;
 }
 
 /// Gathers requests of one kind.
-pub(super) struct Gatherer<S: Sends>(Arc<Shared<S>>);
+pub(crate) struct Gatherer<S: Sends>(Arc<Shared<S>>);
 
 struct Shared<S: Sends> {
     sends: S,
@@ -66,30 +65,28 @@ struct Gathering<S: Sends> {
 /// What travels together.
 struct Load<S: Sends> {
     requests: Vec<S::Request>,
-    /// Whether all of them ask for the same: it takes no longer to answer more of them, so they wait for those on their way.
-    are_same: bool,
     since: Instant,
     batch: Arc<Batch<S>>,
 }
 
 /// Those who travel together.
-pub(super) struct Batch<S: Sends> {
+pub(crate) struct Batch<S: Sends> {
     /// `None`: nobody will answer, for the runtime is being shut down.
     answers: OnceLock<Option<S::Answers>>,
     wakers: Mutex<Vec<Option<Waker>>>,
 }
 
 /// A request that was handed in.
-pub(super) enum Ticket<S: Sends> {
+pub(crate) enum Ticket<S: Sends> {
     Alone(Pin<Box<dyn Future<Output = S::Answers> + Send>>),
     Together { batch: Arc<Batch<S>>, place: usize },
     Taken,
 }
 
 /// The answers of a batch, and one caller's place among them.
-pub(super) struct Answered<S: Sends> {
+pub(crate) struct Answered<S: Sends> {
     of: Of<S>,
-    pub(super) place: usize,
+    pub(crate) place: usize,
 }
 
 enum Of<S: Sends> {
@@ -98,18 +95,18 @@ enum Of<S: Sends> {
 }
 
 impl<S: Sends> Gatherer<S> {
-    pub(super) fn new(sends: S) -> Self {
+    pub(crate) fn new(sends: S) -> Self {
         let gathering =
             Gathering { alone: false, couriers: 0, on_their_way: 0, full: VecDeque::new(), open: None };
         Self(Arc::new(Shared { sends, gathering: Mutex::new(gathering) }))
     }
 
-    pub(super) fn sends(&self) -> &S {
+    pub(crate) fn sends(&self) -> &S {
         &self.0.sends
     }
 
     /// Sends the request, at once or together with others. A caller that is alone is sent when the ticket is first polled.
-    pub(super) fn hand_in(&self, request: S::Request) -> Ticket<S> {
+    pub(crate) fn hand_in(&self, request: S::Request) -> Ticket<S> {
         let mut gathering = self.0.gathering();
         // Without a runtime nobody could be sent for those who gather.
         let nobody_sends = gathering.couriers == 0;
@@ -120,17 +117,15 @@ impl<S: Sends> Gatherer<S> {
         }
         let most = self.0.sends.most();
         let open = gathering.open.get_or_insert_with(|| Load::new(most));
-        open.are_same &= open.requests.first().is_none_or(|first| S::are_same(first, &request));
         open.requests.push(request);
         let (batch, place, waiting) = (Arc::clone(&open.batch), open.requests.len() - 1, open.requests.len());
-        let full = waiting >= most || (waiting >= FULL && !open.are_same);
         if waiting >= most {
             let full = gathering.open.take();
             gathering.full.extend(full);
         }
-        let goes_beside = full && gathering.couriers < MOST_ON_THEIR_WAY;
+        let full = waiting >= FULL.min(most) && gathering.couriers < MOST_ON_THEIR_WAY;
         if gathering.couriers == gathering.on_their_way
-            && (goes_beside || nobody_sends)
+            && (full || nobody_sends)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             gathering.couriers += 1;
@@ -141,7 +136,7 @@ impl<S: Sends> Gatherer<S> {
     }
 
     /// Sends a request by itself, whoever else is on the way.
-    pub(super) fn apart(&self, request: S::Request) -> Ticket<S> {
+    pub(crate) fn apart(&self, request: S::Request) -> Ticket<S> {
         let shared = Arc::clone(&self.0);
         Ticket::Alone(Box::pin(async move { shared.sends.send(vec![request], clock::now()).await }))
     }
@@ -199,7 +194,7 @@ impl<S: Sends> Courier<S> {
                 let Some(load) = self.take_or_leave() else { return };
                 load
             };
-            let Load { batch, requests, since, .. } = load;
+            let Load { batch, requests, since } = load;
             let sent = Sent(batch);
             let _on_its_way = OnItsWay(&self.shared);
             let mut sending = pin!(self.shared.sends.send(requests, since));
@@ -304,8 +299,7 @@ impl<S: Sends> Shared<S> {
 
 impl<S: Sends> Load<S> {
     fn new(most: usize) -> Self {
-        let requests = Vec::with_capacity(most.min(FULL));
-        Self { requests, are_same: true, since: clock::now(), batch: Arc::default() }
+        Self { requests: Vec::with_capacity(most.min(FULL)), since: clock::now(), batch: Arc::default() }
     }
 }
 
@@ -368,7 +362,7 @@ impl<S: Sends> fmt::Debug for Gatherer<S> {
 }
 
 impl<S: Sends> Answered<S> {
-    pub(super) fn answers(&self) -> &S::Answers {
+    pub(crate) fn answers(&self) -> &S::Answers {
         match &self.of {
             Of::One(answers) => answers,
             Of::Several(batch) => {
