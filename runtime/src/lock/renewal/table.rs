@@ -81,6 +81,14 @@ pub(super) struct Tick {
 }
 
 impl Entry {
+    /// When an extension that goes unanswered is tried again: several times before the deadline, which may be near, for a lock
+    /// is handed over for a moment.
+    fn again_after(&self, now: Moment) -> Duration {
+        const OFTEN: Duration = Duration::from_millis(10);
+        let left = self.kept.lease.deadline() - now;
+        (self.kept.ttl / 10).min((left / 4).max(OFTEN)).max(Duration::from_millis(1))
+    }
+
     /// When it must be looked at.
     fn next(&self) -> Moment {
         let deadline = self.kept.lease.deadline();
@@ -137,8 +145,7 @@ impl Renewals {
             // A little early, so that locks that are due about the same time travel together.
             if entry.due.is_some_and(|at| at <= now + entry.kept.ttl / 12) {
                 due.push((index, entry.kept.clone()));
-                // Unanswered, it is tried again until the deadline.
-                entry.due = Some(now + (entry.kept.ttl / 10).max(Duration::from_millis(1)));
+                entry.due = Some(now + entry.again_after(now));
             }
             let at = entry.next();
             next = Some(next.map_or(at, |next: Moment| next.min(at)));
@@ -243,9 +250,13 @@ mod tests {
     use crate::lock::Sharing;
 
     fn lock(home: &Keylatch, ttl: Duration) -> (Lease, Registered) {
+        held_for(home, ttl, validity(ttl))
+    }
+
+    fn held_for(home: &Keylatch, ttl: Duration, life: Duration) -> (Lease, Registered) {
         let now = clock::moment();
         let lease = Lease::new(home, Key::of("test"), Sharing::Alone);
-        lease.begin(now + validity(ttl));
+        lease.begin(now + life);
         let kept = Kept { lease: lease.clone(), value: LockValue::new(), ttl };
         (lease, Registered::new(home, Extended { again: true, max_hold: None }, kept, now))
     }
@@ -264,5 +275,20 @@ mod tests {
         drop((long, short));
         clock::sleep(Duration::from_secs(30)).await;
         assert_eq!(drivers(), 0);
+    }
+
+    /// The first extension of a lock that was handed over, and is held for half a second until then, goes unanswered.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_for_a_moment_is_extended_again_before_that_is_over() {
+        let home = Keylatch::in_memory();
+        let (lease, _registered) = held_for(&home, Duration::from_secs(30), Duration::from_millis(490));
+        let mut now = clock::moment();
+        let mut tries = 0;
+        while now < lease.deadline() {
+            let tick = home.renewals().tick(Handle::current().id(), now).expect("it is held");
+            tries += tick.due.len();
+            now = tick.next;
+        }
+        assert!((4..30).contains(&tries), "{tries}");
     }
 }
