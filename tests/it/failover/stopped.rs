@@ -127,7 +127,9 @@ async fn the_primary_under_sentinel() {
         "sentinel, primary stopped: replaced after {replaced:?}, healed {healed:?} later; {told:?}; {seen:?}"
     );
     assert!(replaced < REPLACED && healed < TAKEN_UP, "{replaced:?}, {healed:?}");
-    assert!(seen.slowest < LOOK_UP + SLACK, "{seen:?}");
+    // One call of each reader. Some calls are two, one in the body of the other: both look-ups wait in vain where what the first
+    // was sent behind was still answered, for then its silence alone does not tell that the server is gone.
+    assert!(seen.slow <= 2 && seen.slowest < LOOK_UP * 2 + SLACK, "{seen:?}");
     assert_one_was_late(&told[0]);
     // What it has when it goes on is not read any more.
     for process in [&process, &reader] {

@@ -2,11 +2,13 @@
 //! answers.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use keylatch::{Key, Keylatch, LockError};
+use tokio::sync::Barrier;
 
 use super::lock;
 use crate::support::{RedisServer, keylatch, until};
@@ -168,16 +170,14 @@ async fn a_thread_of_its_own_keeps_the_locks_of_a_blocked_runtime() {
     for has_thread in [true, false] {
         let builder = crate::support::builder(&server);
         let cache = if has_thread { builder.lock_thread() } else { builder }.build().unwrap();
+        // What the others block must not keep anybody from hearing that the lock is his.
+        let all_are_held = Arc::new(Barrier::new(3));
         let block = async || {
-            let cache = cache.clone();
+            let (cache, all_are_held) = (cache.clone(), Arc::clone(&all_are_held));
             tokio::spawn(async move {
                 let lock = cache.lock(Key::of("blocked").part(&fastrand::u32(..))).ttl(TTL);
-                let guard = match lock.acquire().await {
-                    Ok(guard) => guard,
-                    // It had ended before this task had its turn again: it was not kept either.
-                    Err(LockError::Unknown { .. }) => return false,
-                    Err(error) => panic!("nobody else wants it: {error}"),
-                };
+                let guard = lock.acquire().await.expect("nobody else wants it");
+                all_are_held.wait().await;
                 std::thread::sleep(TTL * 2);
                 guard.lease().check().is_ok()
             })
