@@ -51,9 +51,16 @@ async fn nothing_stale_stays(ways: &'static [By]) {
 /// The mutant: what is at hand stays when a connection is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_forgetting_entries_are_stale() {
-    let figures = cut_at_random(&[By::Key], Builder::without_forgetting).await;
-    eprintln!("without forgetting: {figures:?}");
-    assert!(figures.stale > 0, "{figures:?}");
+    const TRIES: u32 = 4;
+    // A cut in which nothing was invalidated that is at hand is rare, but there is such a one.
+    for _ in 0..TRIES {
+        let figures = cut_at_random(&[By::Key], Builder::without_forgetting).await;
+        eprintln!("without forgetting: {figures:?}");
+        if figures.stale > 0 {
+            return;
+        }
+    }
+    panic!("nothing stale was found {TRIES} times");
 }
 
 macro_rules! ways {
