@@ -52,7 +52,7 @@ async fn unique(source: &Source) -> Unique {
 }
 
 /// So many calls were answered from memory since the process began, which is this test's own.
-fn from_memory(function: &str) -> u64 {
+pub(crate) fn from_memory(function: &str) -> u64 {
     let stats = keylatch::stats();
     stats.iter().find(|stats| stats.name.ends_with(function)).map_or(0, |stats| stats.local_hits)
 }

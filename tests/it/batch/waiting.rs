@@ -76,10 +76,7 @@ async fn leases_that_outlast_an_outage_are_given_back() {
         tokio::spawn(async move { products(&db, ids).await })
     });
     db.until_runs(3).await;
-    let is_leased = |id: u64| {
-        let slot = server.query(&["GETRANGE", &format!("test:product:{id}"), "0", "0"]).expect("it answers");
-        redis::from_redis_value::<String>(slot).is_ok_and(|first| first == "L")
-    };
+    let is_leased = |id: u64| server.is_leased(&format!("test:product:{id}"));
     assert!(CLAIMED.into_iter().all(is_leased));
     proxy.set(Mode::Refuse);
     db.open();

@@ -208,6 +208,12 @@ impl RedisServer {
         String::from_utf8(answer).ok()
     }
 
+    /// Whether somebody has the lease of that slot.
+    pub(crate) fn is_leased(&self, slot: &str) -> bool {
+        let first = self.query(&["GETRANGE", slot, "0", "0"]).expect("the server answers");
+        redis::from_redis_value::<String>(first).expect("text") == "L"
+    }
+
     /// How many keys the server holds.
     pub(crate) fn key_count(&self) -> usize {
         let answer = self.command("DBSIZE").expect("the server answers");

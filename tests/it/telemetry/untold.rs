@@ -8,6 +8,7 @@ use keylatch::{Builder, Keylatch, cached};
 use tracing::Level;
 
 use super::collected::Collected;
+use crate::local::from_memory;
 use crate::support::{RedisServer, Upstash, builder, until};
 
 const UNTOLD: &str = "the server does not tell of changes";
@@ -96,18 +97,12 @@ async fn short_lived(source: &Source) -> u64 {
     source.version.load(Ordering::SeqCst)
 }
 
-/// So many calls were answered from memory since the process began.
-fn from_memory() -> u64 {
-    let stats = keylatch::stats();
-    stats.iter().find(|stats| stats.name.ends_with("untold::short_lived")).map_or(0, |stats| stats.local_hits)
-}
-
 /// Values are kept for the life that their function says, and no longer: nobody tells of what another instance changes.
 async fn is_kept_for_its_life(name: &str, here: Builder, there: Builder) {
     let here = Source { cache: here.build().expect("good settings"), version: AtomicU64::new(1) };
     let there = there.build().expect("good settings");
-    let (before, began) = (from_memory(), Instant::now());
-    while from_memory() == before {
+    let (before, began) = (from_memory("untold::short_lived"), Instant::now());
+    while from_memory("untold::short_lived") == before {
         assert!(began.elapsed() < Duration::from_secs(5), "{name}: it is not kept in memory");
         assert_eq!(short_lived(&here).await, 1, "{name}");
     }

@@ -19,7 +19,7 @@ pub(in crate::cache) fn being_loaded(plan: &Plan) -> Option<Arc<Flight>> {
 impl Session<'_> {
     /// Who calls for what this process is loading will hardly find more than that it is. How fresh the look is, too.
     pub(super) async fn first_look(&mut self, freshness: Freshness) -> Result<(Look, Freshness)> {
-        match being_loaded(self.plan).filter(|_| self.is_plain()) {
+        match being_loaded(self.plan) {
             Some(flight) => Ok((Box::pin(self.look_together(&flight)).await?, Freshness::Current)),
             None => Ok((self.look(freshness).await?, freshness)),
         }
