@@ -202,6 +202,16 @@ pub(crate) fn lock_acquired(key: &Key, waited: impl FnOnce() -> Duration) {
     tracing::debug!(%key, waited = ?waited(), "locked");
 }
 
+/// It is given back, or known to be lost, after it was `held` for so long.
+pub(crate) fn lock_ended(key: &Key, held: impl FnOnce() -> Duration) {
+    tracing::debug!(%key, held = ?held(), "unlocked");
+}
+
+/// Its holder was dropped, so nobody waits for the outcome.
+pub(crate) fn lock_dropped(key: &Key) {
+    tracing::debug!(%key, "a lock was dropped without a release; it is given back in the background");
+}
+
 /// `margin` was left of the lease when it was extended.
 pub(crate) fn lock_extended(key: &Key, margin: Duration) {
     tracing::trace!(%key, ?margin, "lock extended");

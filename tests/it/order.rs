@@ -8,6 +8,7 @@ use keylatch::{Builder, CachedCall, Key, Keylatch, Pattern, cached};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::local::from_memory;
 use crate::support::{RedisServer, builder};
 
 const ROUNDS: u64 = 10_000;
@@ -59,6 +60,12 @@ async fn ordered(cache: &Keylatch, source: &Source) -> u64 {
     source.load().await
 }
 
+/// The same with values in the memory of the process.
+#[cached(key = "ordered-at-hand", ttl = "10m", tags = ["ordered-tag"], skip_all, using = cache)]
+async fn ordered_at_hand(cache: &Keylatch, source: &Source) -> u64 {
+    source.load().await
+}
+
 #[cached(key = "made-from-ordered", ttl = "10m", local = off, skip_all, using = cache)]
 async fn made_from_ordered(cache: &Keylatch, source: &Source) -> u64 {
     ordered(cache, source).await
@@ -70,12 +77,15 @@ enum By {
     Tag,
     Cascade,
     CascadeByPattern,
+    KeyAtHand,
+    TagAtHand,
 }
 
 impl By {
     async fn read(self, cache: &Keylatch, source: &Source) -> u64 {
         match self {
             Self::Key | Self::Tag => ordered(cache, source).await,
+            Self::KeyAtHand | Self::TagAtHand => ordered_at_hand(cache, source).await,
             Self::Cascade | Self::CascadeByPattern => made_from_ordered(cache, source).await,
         }
     }
@@ -84,7 +94,8 @@ impl By {
         match self {
             Self::Key | Self::Cascade => ordered(cache, source).invalidate().await,
             Self::CascadeByPattern => cache.invalidate_matching(&Pattern::of("ordered")).await,
-            Self::Tag => cache.invalidate_tag(Key::of("ordered-tag")).await,
+            Self::KeyAtHand => ordered_at_hand(cache, source).invalidate().await,
+            Self::Tag | Self::TagAtHand => cache.invalidate_tag(Key::of("ordered-tag")).await,
         }
         .expect("the store is up");
     }
@@ -179,6 +190,17 @@ async fn in_the_same_process() {
     for by in [By::Cascade, By::CascadeByPattern] {
         never_older(by, &[Keylatch::in_memory()], ROUNDS / 5).await;
     }
+}
+
+/// Across instances there is a moment until news of the change arrive; see `local::the_window_until_a_push_arrives`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_the_invalidating_process_with_values_at_hand() {
+    let server = RedisServer::start();
+    let [instance, _] = two(&server);
+    for by in [By::KeyAtHand, By::TagAtHand] {
+        never_older(by, std::slice::from_ref(&instance), ROUNDS / 5).await;
+    }
+    assert!(from_memory("order::ordered_at_hand") > 0, "nothing was at hand");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

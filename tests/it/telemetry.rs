@@ -2,6 +2,7 @@
 
 mod collected;
 mod configured;
+mod locks;
 mod rest;
 mod untold;
 

@@ -129,8 +129,13 @@ async fn shared(cache: &Keylatch, id: usize) -> Arc<Record> {
     Arc::new(Record::new(id as u64))
 }
 
-#[cached(key = "miss:{id}", ttl = "1m", tags = ["hot-records"], skip(cache), using = cache)]
+#[cached(key = "miss:{id}", ttl = "1m", tags = ["hot-records"], local = off, skip(cache), using = cache)]
 async fn miss(cache: &Keylatch, id: u64) -> Record {
+    Record::new(id)
+}
+
+#[cached(key = "miss-watched:{id}", ttl = "1m", tags = ["hot-records"], skip(cache), using = cache)]
+async fn miss_watched(cache: &Keylatch, id: u64) -> Record {
     Record::new(id)
 }
 
@@ -263,6 +268,14 @@ impl Ours {
         let id = self.bare.unique.fetch_add(1, Ordering::Relaxed);
         async move {
             std::hint::black_box(miss(&cache, id).await);
+        }
+    }
+
+    pub(crate) fn miss_watched(&self) -> impl Future<Output = ()> + Send + use<> {
+        let cache = self.cache.clone();
+        let id = self.bare.unique.fetch_add(1, Ordering::Relaxed);
+        async move {
+            std::hint::black_box(miss_watched(&cache, id).await);
         }
     }
 

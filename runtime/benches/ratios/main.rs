@@ -57,6 +57,14 @@ async fn run() {
             .run("miss and store on Redis | `GET`, encode, `SET PX`", |_| bare.get_and_set(), |_| ours.miss())
             .await;
     }
+    let several = Contest { tasks: 64, unit: Unit::Throughput };
+    several
+        .run(
+            "miss and store on Redis, watched for the process's memory | `GET`, encode, `SET PX`",
+            |_| bare.get_and_set(),
+            |_| ours.miss_watched(),
+        )
+        .await;
     for tasks in [1, 64, 512] {
         let unit = if tasks == 1 { Unit::Latency } else { Unit::Throughput };
         let contest = Contest { tasks, unit };

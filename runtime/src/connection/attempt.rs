@@ -73,15 +73,16 @@ impl Drop for Attempt<'_> {
         let now = clock::now();
         let waited = now - self.began;
         let telling = TELLING.min(self.endpoint.limits().command_timeout.mul_f64(0.9));
-        let answered = match &self.over {
+        let is_silent = match &self.over {
             Some((_, live)) => {
                 live.traffic.give_up();
-                live.traffic.answered()
+                // What was sent before may have been answered meanwhile, right before the server fell silent.
+                live.traffic.answered() == self.answered_before || live.traffic.silent_for() >= telling
             }
             // Requests over REST do not wait for one another: any answer shows that the server is there.
-            None => self.endpoint.answered(),
+            None => self.endpoint.answered() == self.answered_before,
         };
-        if waited >= telling && answered == self.answered_before {
+        if waited >= telling && is_silent {
             let over = self.over.as_ref().map(|(index, live)| (*index, &**live));
             self.endpoint.unanswered(over, self.began, now);
         }

@@ -2,6 +2,9 @@
 //! since both are on the way of every command.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock;
 
 /// How long nothing may come over a busy connection before others are preferred. Well above what an answer takes under load:
 /// at 1 ms, a few hundred callers changed connections all the time, and were sent in small batches (measured).
@@ -11,12 +14,14 @@ const HELD_UP_MICROS: u64 = 3_000;
 const UNDER_WAY_BITS: u32 = 24;
 const UNDER_WAY: u64 = (1 << UNDER_WAY_BITS) - 1;
 
-/// See the module. All times are in microseconds, on the pool's clock.
+/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     counts: AtomicU64,
-    /// When the last command was begun that has been answered, or the first after a pause.
+    /// When the last command was begun that has been answered, or the first after a pause: in microseconds, on the pool's clock.
     progress: AtomicU64,
+    /// When the last answer came, in ticks of the coarse clock.
+    came: AtomicU64,
 }
 
 impl Traffic {
@@ -30,9 +35,11 @@ impl Traffic {
         before >> UNDER_WAY_BITS
     }
 
-    /// A command that was begun at that time has been answered. (The time of the answer would cost another look at the clock.)
+    /// A command that was begun at that time has been answered. (The exact time of the answer would cost another look at the
+    /// clock.)
     pub(super) fn answer(&self, begun_micros: u64) {
         self.progress.store(begun_micros, Ordering::Relaxed);
+        self.came.store(clock::coarse().as_ticks(), Ordering::Relaxed);
         self.counts.fetch_add((1 << UNDER_WAY_BITS) - 1, Ordering::Release);
     }
 
@@ -44,6 +51,12 @@ impl Traffic {
     /// Commands that were answered: whoever waits in vain can tell whether anything came at all.
     pub(super) fn answered(&self) -> u64 {
         self.counts.load(Ordering::Relaxed) >> UNDER_WAY_BITS
+    }
+
+    /// For how long nothing has come, to some milliseconds.
+    pub(super) fn silent_for(&self) -> Duration {
+        let came = coarsetime::Instant::from_ticks(self.came.load(Ordering::Relaxed));
+        clock::coarse().duration_since(came).into()
     }
 
     /// Commands that are neither answered nor given up.

@@ -369,8 +369,6 @@ impl Keylatch {
         !self.0.closed.load(Ordering::Acquire)
             && self.0.kept.is_empty()
             && self.0.store.connection().is_none_or(told)
-            // Tests let answers come late on the long way.
-            && self.0.tuning.rules.keep_later.is_zero()
     }
 
     /// Bounds an operation of a cached function. Takes it pinned, so that the caller's future holds it once.

@@ -11,6 +11,7 @@ use super::options::LockBuilder;
 use super::scope::Within;
 use super::several::{self, Several};
 use super::{LockError, ReleaseError};
+use crate::clock;
 use crate::error::{Error, ErrorKind};
 
 /// See the module. Dropping it gives back what is ours.
@@ -58,15 +59,26 @@ impl Holding {
         }
     }
 
-    async fn in_turn(options: LockBuilder) -> Result<Self, LockError> {
-        let home = options.home.clone();
-        let holding = if options.others.is_empty() {
+    /// Asks for it, and again while there is time, should it have ended before it could be used: what is handed over is held for
+    /// a moment only, until its new holder has extended it.
+    async fn in_turn(mut options: LockBuilder) -> Result<Self, LockError> {
+        let (began, wait) = (clock::moment(), options.wait);
+        loop {
+            let holding = Self::asked_for(options.clone()).await?;
+            options.home.eviction().look(&options.home);
+            options.wait = wait.saturating_sub(clock::moment() - began);
+            if options.wait.is_zero() || !holding.lease().is_lost() {
+                return holding.unless_lost();
+            }
+        }
+    }
+
+    async fn asked_for(options: LockBuilder) -> Result<Self, LockError> {
+        Ok(if options.others.is_empty() {
             Self::One(mutex::acquire(options).await?)
         } else {
             Self::Several(several::acquire(options).await?)
-        };
-        home.eviction().look(&home);
-        holding.unless_lost()
+        })
     }
 
     pub(super) fn lease(&self) -> &Lease {

@@ -12,6 +12,7 @@ use crate::Keylatch;
 use crate::clock::{self, Moment};
 use crate::instance::WeakKeylatch;
 use crate::key::Key;
+use crate::telemetry;
 
 /// A view of a held lock. Cheap to clone; does not keep the lock.
 #[derive(Debug, Clone)]
@@ -168,6 +169,17 @@ impl Lease {
         let before = self.0.deadline.swap(Moment::PAST.nanos(), Ordering::AcqRel);
         self.0.lost.notify_waiters();
         before != Moment::PAST.nanos()
+    }
+
+    /// Tells of what was lost and nobody has told of yet: who holds it may notice that before whoever extends it does.
+    pub(super) fn tell_of_loss(&self) {
+        let own = std::slice::from_ref(self);
+        let parts = if self.0.parts.is_empty() { own } else { &*self.0.parts };
+        for part in parts.iter().filter(|part| part.is_lost()) {
+            if part.lose() {
+                telemetry::lock_lost(part.key());
+            }
+        }
     }
 
     pub(super) fn fence(&self, token: FencingToken) {

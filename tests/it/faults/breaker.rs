@@ -70,6 +70,39 @@ async fn a_server_that_hangs_costs_each_caller_one_time_out_once() {
     assert_eq!((status.opened, status.closed, status.failures), (1, 1, 0), "{status:?}");
 }
 
+/// What was sent before it fell silent may still be answered: whoever waits in vain after that finds it silent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn late_answers_to_earlier_commands_are_no_sign_of_life() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port()).await;
+    let service = Arc::new(Service::on(at(&proxy.url()).pool_size(1)));
+    assert!(service.hits().await);
+    // The server puts it off, while nothing that comes later reaches it.
+    server.query(&["CLIENT", "PAUSE", "400", "WRITE"]).expect("it can");
+    let earlier = tokio::spawn({
+        let service = Arc::clone(&service);
+        async move { service.set().await }
+    });
+    again(PATIENCE, async || puts_something_off(&server)).await;
+    proxy.set(Mode::SwallowRequests);
+    let began = Instant::now();
+    service.get().await.expect_err("it is swallowed");
+    assert!(began.elapsed() < COMMAND + SLACK);
+    earlier.await.unwrap().expect("it was answered meanwhile");
+    let began = Instant::now();
+    service.get().await.expect_err("the server is known to be silent");
+    assert!(began.elapsed() < AT_ONCE);
+}
+
+/// Whether a connection waits for the server to carry out a command.
+fn puts_something_off(server: &RedisServer) -> bool {
+    let list = server.query(&["CLIENT", "LIST", "TYPE", "normal"]).expect("the server answers");
+    let list: String = redis::from_redis_value(list).expect("text");
+    let flags =
+        |line: &str| line.split(' ').find_map(|field| field.strip_prefix("flags=")).map(str::to_owned);
+    list.lines().filter_map(flags).any(|flags| flags.contains('b'))
+}
+
 /// However many callers there are, the server is asked by one call whether it is back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_closed_by_one_probe() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use keylatch::{CachedCall, ReleaseError};
 
 use super::witness::{
-    AT_ONCE, COMMAND, LOOK_UP, NEXT_CALL, PATIENCE, PROBED, SLACK, SOON, Witness, again, value,
+    AT_ONCE, COMMAND, LOOK_UP, NEXT_CALL, PATIENCE, PROBED, SLACK, SOON, Witness, again, at, value,
 };
 use crate::support::replicated::{follow, until_in_step};
 use crate::support::{RedisServer, until};
@@ -200,7 +200,8 @@ async fn scripts_are_forgotten() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_are_killed() {
     let server = RedisServer::start();
-    let witness = Witness::at(&server.url());
+    // So many in so short a time are half of all commands, for which breakers open.
+    let witness = Witness::with(|| at(&server.url()).breaker_minimum_calls(1_000));
     witness.works().await;
     for _ in 0..20 {
         server.query(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).expect("it answers");

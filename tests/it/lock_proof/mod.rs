@@ -11,5 +11,5 @@ mod failover;
 mod leaks;
 mod paused;
 mod recorded;
-mod recorder;
+pub(crate) mod recorder;
 mod server_faults;

@@ -9,22 +9,22 @@ use crate::lock_history::{Acquired, Answer, History, Operation, What, check};
 
 /// What several tasks of this process did with one lock.
 #[derive(Debug)]
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     began: Instant,
     operations: Mutex<Vec<Operation>>,
 }
 
 /// How often something was had, refused, and answered without a proof.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) had: usize,
-    pub(super) lost: usize,
-    pub(super) refused: usize,
-    pub(super) unknown: usize,
+pub(crate) struct Tally {
+    pub(crate) had: usize,
+    pub(crate) lost: usize,
+    pub(crate) refused: usize,
+    pub(crate) unknown: usize,
 }
 
 impl Recorder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { began: Instant::now(), operations: Mutex::default() }
     }
 
@@ -38,7 +38,7 @@ impl Recorder {
     }
 
     /// Takes the lock, which must be fenced, looks at it so many times with pauses, and releases it. `holder` is a new name.
-    pub(super) async fn visit(&self, holder: &str, lock: LockBuilder, looks: u32, pause: Duration) {
+    pub(crate) async fn visit(&self, holder: &str, lock: LockBuilder, looks: u32, pause: Duration) {
         let invoked = self.now();
         let acquired = lock.acquire().await;
         let called = (invoked, self.now());
@@ -72,7 +72,7 @@ impl Recorder {
     }
 
     /// What happened, and whether a lock can have done it.
-    pub(super) fn judge(self) -> (Tally, Result<(), String>) {
+    pub(crate) fn judge(self) -> (Tally, Result<(), String>) {
         let operations = self.operations.into_inner().unwrap_or_else(PoisonError::into_inner);
         let count = |which: fn(&What) -> bool| operations.iter().filter(|one| which(&one.what)).count();
         let tally = Tally {

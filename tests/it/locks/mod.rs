@@ -4,6 +4,7 @@
 mod failures;
 mod fencing;
 mod renewal;
+mod standstill;
 mod waiting;
 
 use std::fs;

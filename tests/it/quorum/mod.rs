@@ -5,6 +5,7 @@ mod clocks;
 mod held;
 mod lines;
 mod partitions;
+mod recorded;
 mod restarts;
 mod speed;
 mod stopped;

@@ -11,6 +11,7 @@ use crate::lock::master::{AnyMaster, Freed, Owned};
 use crate::lock::options::LockBuilder;
 use crate::lock::renewal::{Extended, Kept, Registered};
 use crate::lock::value::LockValue;
+use crate::telemetry;
 
 /// One acquisition. Dropping it gives the lock back: at once to whoever waits in this process, else in a task of its own.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(in crate::lock) struct Claim {
     pub(super) home: Keylatch,
     pub(in crate::lock) lease: Lease,
     hold: Hold,
+    since: Moment,
     registered: Option<Registered>,
 }
 
@@ -50,7 +52,7 @@ impl Claim {
         };
         let kept = Kept { lease: lease.clone(), value, ttl };
         let registered = Some(Registered::new(&home, Extended { again: extend, max_hold }, kept, now));
-        Self { home, lease, hold, registered }
+        Self { home, lease, hold, since: now, registered }
     }
 
     /// Lets the driver look at the lock before its holder may block the thread; whether that took an await.
@@ -104,6 +106,9 @@ impl Claim {
     /// Nothing is extended any more from here on; what is left to be given back.
     fn end(&mut self) -> (Hold, Option<Registered>) {
         let mut hold = std::mem::replace(&mut self.hold, Hold::Nothing);
+        if !matches!(hold, Hold::Nothing) {
+            telemetry::lock_ended(self.lease.key(), || clock::moment() - self.since);
+        }
         if let Hold::Remote(active) = &mut hold {
             active.held_until(self.lease.deadline());
         }
@@ -128,6 +133,9 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
+        if !matches!(self.hold, Hold::Nothing) {
+            telemetry::lock_dropped(self.lease.key());
+        }
         match self.end() {
             (Hold::Remote(mut active), registered) => active.keep_registered(registered),
             (Hold::Embedded(value), _registered) => {

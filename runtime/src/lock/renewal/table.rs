@@ -138,8 +138,9 @@ impl Renewals {
                 continue;
             }
             if entry.give_up_at.is_some_and(|limit| limit <= now) || entry.kept.lease.deadline() <= now {
-                entry.kept.lease.lose();
-                telemetry::lock_lost(entry.kept.lease.key());
+                if entry.kept.lease.lose() {
+                    telemetry::lock_lost(entry.kept.lease.key());
+                }
                 continue;
             }
             // A little early, so that locks that are due about the same time travel together.
