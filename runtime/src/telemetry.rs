@@ -209,7 +209,7 @@ pub(crate) fn lock_ended(key: &Key, held: impl FnOnce() -> Duration) {
 
 /// Its holder was dropped, so nobody waits for the outcome.
 pub(crate) fn lock_dropped(key: &Key) {
-    tracing::debug!(%key, "a lock was dropped without a release; it is given back in the background");
+    tracing::debug!(%key, "a lock was dropped without a release; it is given back all the same");
 }
 
 /// `margin` was left of the lease when it was extended.

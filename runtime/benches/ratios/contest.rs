@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
+use crate::aims;
+
 /// Each contestant has the time of so many rounds.
 const ROUNDS: u32 = 9;
 /// Pairs of batches at least.
@@ -66,12 +68,12 @@ impl Contest {
             Unit::Latency => format!(" ({:+.1} µs)", median(differences)),
             Unit::Throughput => String::new(),
         };
-        println!(
-            "| {what}, against {against} | {} | {} | {} | {:.2}{more} |",
+        row(
+            &format!("{what}, against {against}"),
             self.tasks,
-            self.show(median(bare_times)),
-            self.show(median(our_times)),
-            median(ratios),
+            &self.show(median(bare_times)),
+            &self.show(median(our_times)),
+            &format!("{:.2}{more}", median(ratios)),
         );
     }
 
@@ -106,6 +108,11 @@ impl Contest {
             Unit::Throughput => format!("{:.0} k/s", 1e-3 / seconds),
         }
     }
+}
+
+/// Prints one line of the table.
+pub(crate) fn row(what: &str, tasks: usize, bare: &str, ours: &str, ratio: &str) {
+    println!("| {what} | {tasks} | {bare} | {ours} | {ratio} | {} |", aims::of(what, tasks));
 }
 
 /// Whether a word on the command line is part of the name; cargo adds flags of its own.

@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
+mod aims;
 mod contest;
 mod contestants;
 mod locks;
@@ -41,8 +42,8 @@ async fn run() {
     let ours = Ours::on_redis(&server, bare.clone()).await;
     let embedded = Ours::embedded(bare.clone()).await;
 
-    println!("| what | tasks | bare | Keylatch | ratio |");
-    println!("|---|---:|---:|---:|---:|");
+    println!("| what | tasks | bare | Keylatch | ratio | aim |");
+    println!("|---|---:|---:|---:|---:|---|");
     for tasks in [1, 64, 512] {
         let unit = if tasks == 1 { Unit::Latency } else { Unit::Throughput };
         let contest = Contest { tasks, unit };

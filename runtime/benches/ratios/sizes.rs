@@ -8,7 +8,7 @@ use keylatch::{Keylatch, cached};
 use redis::aio::MultiplexedConnection;
 use serde::{Deserialize, Serialize};
 
-use crate::contest::{Contest, Unit, is_wanted, median, round_time};
+use crate::contest::{Contest, Unit, is_wanted, median, round_time, row};
 use crate::server::Server;
 
 const PAGES: usize = 64;
@@ -96,9 +96,12 @@ fn two_threads() {
         two.push(t);
     }
     let (one, two) = (1e-6 * median(one), 1e-6 * median(two));
-    println!(
-        "| hit in memory, `Arc<T>`, two threads, against one | 2 | {one:.2} M/s | {two:.2} M/s | {:.2} |",
-        median(ratios)
+    row(
+        "hit in memory, `Arc<T>`, two threads, against one",
+        2,
+        &format!("{one:.2} M/s"),
+        &format!("{two:.2} M/s"),
+        &format!("{:.2}", median(ratios)),
     );
 }
 

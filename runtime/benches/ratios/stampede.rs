@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use keylatch::{Keylatch, cached};
 use tokio::sync::OnceCell;
 
-use crate::contest::{is_wanted, median};
+use crate::contest::{is_wanted, median, row};
 use crate::server::Server;
 
 const CALLERS: usize = 1_000;
@@ -62,10 +62,11 @@ pub(crate) async fn run() {
     let ratio = median(ours.iter().zip(&alone).map(|(ours, alone)| ours / alone).collect());
     let runs = runs.load(Ordering::Relaxed);
     let (alone, ours) = (1e3 * median(alone), 1e3 * median(ours));
-    println!(
-        "| 1,000 callers of one cold key, a body of 50 ms: {runs} runs in {ROUNDS} rounds, {commands} commands at most, against \
-         `OnceCell` in one process | {CALLERS} | {alone:.1} ms | {ours:.1} ms | {ratio:.2} |"
+    let what = format!(
+        "1,000 callers of one cold key, a body of 50 ms: {runs} runs in {ROUNDS} rounds, {commands} commands at most, against \
+         `OnceCell` in one process"
     );
+    row(&what, CALLERS, &format!("{alone:.1} ms"), &format!("{ours:.1} ms"), &format!("{ratio:.2}"));
 }
 
 /// Seconds until everybody is done.

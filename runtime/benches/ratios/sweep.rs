@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use keylatch::{Keylatch, Pattern};
 use redis::aio::MultiplexedConnection;
 
-use crate::contest::{is_wanted, median, scaled};
+use crate::contest::{is_wanted, median, row, scaled};
 use crate::server::Server;
 
 const KEYS: usize = 1_000_000;
@@ -67,16 +67,16 @@ pub(crate) async fn run() {
     let (b, o) = (seconds(&bare_figures), seconds(&our_figures));
     let ratio = median(o.iter().zip(&b).map(|(o, b)| o / b).collect());
     let (b, o) = (1e3 * median(b), 1e3 * median(o));
-    println!(
-        "| invalidate a tenth of {keys} keys by pattern, against `SCAN COUNT 1000`, `UNLINK` | 1 | {b:.0} ms | {o:.0} ms | {ratio:.2} |"
-    );
+    let what = format!("invalidate a tenth of {keys} keys by pattern, against `SCAN COUNT 1000`, `UNLINK`");
+    row(&what, 1, &format!("{b:.0} ms"), &format!("{o:.0} ms"), &format!("{ratio:.2}"));
     for (what, of) in [
         ("`PING` of others meanwhile, p99", (|one| at(&one.pings, 0.99)) as fn(&Figures) -> Duration),
         ("longest command of it", |one| one.longest_command),
     ] {
         let worst = |all: &[Figures]| all.iter().map(of).max().expect("rounds").as_secs_f64() * 1e3;
         let (b, o) = (worst(&bare_figures), worst(&our_figures));
-        println!("| {what}, the worst round | 1 | {b:.2} ms | {o:.2} ms | {:.2} |", o / b);
+        let what = format!("{what}, the worst round");
+        row(&what, 1, &format!("{b:.2} ms"), &format!("{o:.2} ms"), &format!("{:.2}", o / b));
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use keylatch::{CachedCall, Key, Keylatch, cached};
 use redis::aio::MultiplexedConnection;
 
-use crate::contest::{is_wanted, median, scaled};
+use crate::contest::{is_wanted, median, row, scaled};
 use crate::server::Server;
 
 const FEW: usize = 10;
@@ -41,9 +41,8 @@ pub(crate) async fn run() {
     let [few, many_times] = times;
     let ratio = median(many_times.iter().zip(&few).map(|(many, few)| many / few).collect());
     let (few, many_times) = (1e6 * median(few), 1e6 * median(many_times));
-    println!(
-        "| invalidate {many} entries by tag, against {FEW} entries | 1 | {few:.0} µs | {many_times:.0} µs | {ratio:.2} |"
-    );
+    let what = format!("invalidate {many} entries by tag, against {FEW} entries");
+    row(&what, 1, &format!("{few:.0} µs"), &format!("{many_times:.0} µs"), &format!("{ratio:.2}"));
 }
 
 /// One real entry, and copies of it under the other keys: they name the same stamps.

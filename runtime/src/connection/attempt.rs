@@ -1,4 +1,4 @@
-//! A command on its way. One that is given up after a while without anything having come speaks against the server.
+//! A command on its way. One that is given up after a while in which nothing has come speaks against the server.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -342,7 +342,7 @@ impl Inner {
             .remedy("it was restarted or replaced, and is read once it knows the last invalidations")
     }
 
-    /// A command was given up, and nothing came over its connection meanwhile.
+    /// A command was given up, and nothing has come over its connection for a while.
     pub(super) fn unanswered(self: &Arc<Self>, over: Option<(usize, &Live)>, began: Instant, now: Instant) {
         let silent = || {
             Error::new(ErrorKind::Timeout, "send")

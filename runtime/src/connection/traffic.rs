@@ -50,7 +50,7 @@ impl Traffic {
 
     /// Commands that were answered: whoever waits in vain can tell whether anything came at all.
     pub(super) fn answered(&self) -> u64 {
-        self.counts.load(Ordering::Relaxed) >> UNDER_WAY_BITS
+        self.counts.load(Ordering::Acquire) >> UNDER_WAY_BITS
     }
 
     /// For how long nothing has come, to some milliseconds.

@@ -54,9 +54,9 @@ pub enum LockError {
         /// What each master said.
         votes: Vec<MasterVote>,
     },
-    /// The server could not be asked; or the process stood still until the lock had ended again, with no time left to ask for it
-    /// once more. The body did not run. Should the lock have been taken all the same, it is given back in the background, or
-    /// expires.
+    /// The server could not be asked; or the process stood still until the lock had ended again, and there was no time left to
+    /// wait for it once more (on the embedded store it is not asked for again). The body did not run. Should the lock have been
+    /// taken all the same, it is given back in the background, or expires.
     #[error("the lock `{key}` could not be had; cause: {source}")]
     Unknown {
         /// The lock's full key.

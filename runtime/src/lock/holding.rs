@@ -28,11 +28,12 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 impl Holding {
     /// Takes what `options` ask for, or says why not. A dropped wait leaves nothing behind.
     pub(super) async fn acquire(options: LockBuilder) -> Result<Self, LockError> {
-        let holding = Self::begin(options).await?;
-        match &holding {
-            Self::One(claim) if claim.let_driver_look().await => holding.unless_lost(),
-            _ => Ok(holding),
-        }
+        let mut holding = Self::begin(options).await?;
+        let has_waited = match &mut holding {
+            Self::One(claim) => claim.let_driver_look().await,
+            Self::Several(_) | Self::Within(_) => false,
+        };
+        if has_waited { holding.unless_lost() } else { Ok(holding) }
     }
 
     /// After any await: the process may have stood still meanwhile, for longer than the lease.
@@ -64,10 +65,14 @@ impl Holding {
     async fn in_turn(mut options: LockBuilder) -> Result<Self, LockError> {
         let (began, wait) = (clock::moment(), options.wait);
         loop {
+            let asked = clock::moment();
             let holding = Self::asked_for(options.clone()).await?;
             options.home.eviction().look(&options.home);
-            options.wait = wait.saturating_sub(clock::moment() - began);
-            if options.wait.is_zero() || !holding.lease().is_lost() {
+            let now = clock::moment();
+            options.wait = wait.saturating_sub(now - began);
+            // The next one would be held no longer.
+            let is_over = options.max_hold.is_some_and(|limit| limit <= now - asked);
+            if is_over || options.wait.is_zero() || !holding.lease().is_lost() {
                 return holding.unless_lost();
             }
         }

@@ -171,11 +171,11 @@ impl Lease {
         before != Moment::PAST.nanos()
     }
 
-    /// Tells of what was lost and nobody has told of yet: who holds it may notice that before whoever extends it does.
-    pub(super) fn tell_of_loss(&self) {
+    /// Tells of what is lost by now and nobody has told of yet: who holds it may notice that before whoever extends it does.
+    pub(super) fn tell_of_loss(&self, now: Moment) {
         let own = std::slice::from_ref(self);
         let parts = if self.0.parts.is_empty() { own } else { &*self.0.parts };
-        for part in parts.iter().filter(|part| part.is_lost()) {
+        for part in parts.iter().filter(|part| part.deadline() <= now) {
             if part.lose() {
                 telemetry::lock_lost(part.key());
             }

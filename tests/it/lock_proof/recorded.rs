@@ -105,7 +105,7 @@ async fn every_history_is_that_of_a_lock() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_frees_anothers_lock_is_found_out() {
     for seed in 0..20 {
-        let (tally, verdict) = history(seed, Duration::from_secs(2), Client::ReleasesAnothers).await;
+        let (tally, verdict) = history(seed, Duration::from_secs(4), Client::ReleasesAnothers).await;
         eprintln!("seed {seed}: {tally:?}, {verdict:?}");
         if verdict.is_err() {
             return;

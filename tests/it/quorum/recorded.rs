@@ -107,7 +107,7 @@ async fn every_history_is_that_of_a_lock() {
 /// The mutant: masters vote right after they have forgotten everything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn masters_that_vote_too_soon_are_found_out() {
-    for seed in 0..12 {
+    for seed in 0..24 {
         let (tally, verdict) =
             history(seed, Duration::from_secs(5), Builder::without_rest_after_restart).await;
         eprintln!("seed {seed}: {tally:?}, {verdict:?}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::queue::{Queue, Waits, Work, crowd};
-use crate::contest::{is_wanted, median, round_time};
+use crate::contest::{is_wanted, median, round_time, row};
 use crate::server::Server;
 
 const ROUNDS: usize = 3;
@@ -33,16 +33,21 @@ async fn compare(server: &Server, name: &str, work: Work, processes: usize) {
     }
     let ratios = list.iter().zip(&ours).map(|(list, ours)| ours.a_second() / list.a_second());
     let of = |waits: &[Waits], what: fn(&Waits) -> f64| median(waits.iter().map(what).collect());
-    println!(
-        "| {name}: grants a second, against a token list (`BLPOP`) | 32 | {:.0} | {:.0} | {:.2} |",
-        of(&list, Waits::a_second),
-        of(&ours, Waits::a_second),
-        median(ratios.collect()),
+    let line = |what: &str, list: String, ours: String, ratio: String| {
+        row(&format!("{name}: {what}"), 32, &list, &ours, &ratio);
+    };
+    line(
+        "grants a second, against a token list (`BLPOP`)",
+        format!("{:.0}", of(&list, Waits::a_second)),
+        format!("{:.0}", of(&ours, Waits::a_second)),
+        format!("{:.2}", median(ratios.collect())),
     );
     let (uneven_list, uneven_ours) = (of(&list, Waits::unevenness), of(&ours, Waits::unevenness));
-    println!(
-        "| {name}: longest wait over the median | 32 | {uneven_list:.1} | {uneven_ours:.1} | {:.2} |",
-        uneven_ours / uneven_list,
+    line(
+        "longest wait over the median",
+        format!("{uneven_list:.1}"),
+        format!("{uneven_ours:.1}"),
+        format!("{:.2}", uneven_ours / uneven_list),
     );
-    println!("| {name}: commands in Redis a grant | 32 | 2.0 | {:.1} | |", median(commands));
+    line("commands in Redis a grant", "2.0".to_owned(), format!("{:.1}", median(commands)), String::new());
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt};
 use keylatch::{Key, Keylatch};
 
-use crate::contest::{is_wanted, round_time};
+use crate::contest::{is_wanted, round_time, row};
 use crate::server::Server;
 
 /// Extended every two seconds: a third of this.
@@ -28,11 +28,11 @@ pub(super) async fn run(server: &Server) {
     let used = processor_time().saturating_sub(processor).as_secs_f64() / began.elapsed().as_secs_f64();
     let (extensions, reads) = (server.calls_of("evalsha").await, server.reads().await);
     let lost = guards.iter().flatten().filter(|guard| guard.lease().check().is_err()).count();
-    println!(
-        "| {count} {name} every {:?}; {extensions} extensions in {reads} packets, {lost} lost | 1 | | {:.1} % of a core | |",
-        TTL / 3,
-        used * 100.0,
+    let what = format!(
+        "{count} {name} every {:?}; {extensions} extensions in {reads} packets, {lost} lost",
+        TTL / 3
     );
+    row(&what, 1, "", &format!("{:.1} % of a core", used * 100.0), "");
 }
 
 /// Of this process, in user and kernel mode.

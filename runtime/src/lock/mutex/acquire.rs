@@ -37,7 +37,7 @@ pub(in crate::lock) async fn acquire(options: LockBuilder) -> Result<Claim, Lock
     let unknown = |source| LockError::Unknown { key: options.key.clone(), source };
     options.home.open("lock").map_err(unknown)?;
     let waiting = Waiting { began: clock::moment(), wait: options.wait };
-    let claim = match options.home.lock_master() {
+    let mut claim = match options.home.lock_master() {
         AnyMaster::Embedded(_) => embedded::acquire(options, &waiting).await?,
         // Counted by each master, three could have two permits: each has two of three masters.
         AnyMaster::Quorum(_) if options.sharing.permits().is_some() => {

@@ -55,9 +55,9 @@ impl Claim {
         Self { home, lease, hold, since: now, registered }
     }
 
-    /// Lets the driver look at the lock before its holder may block the thread; whether that took an await.
-    pub(in crate::lock) async fn let_driver_look(&self) -> bool {
-        let is_woken = self.registered.as_ref().is_some_and(Registered::woke_driver);
+    /// Lets the driver look at the lock, once, before its holder may block the thread; whether that took an await.
+    pub(in crate::lock) async fn let_driver_look(&mut self) -> bool {
+        let is_woken = self.registered.as_mut().is_some_and(Registered::woke_driver);
         if is_woken {
             tokio::task::yield_now().await;
         }
@@ -72,9 +72,10 @@ impl Claim {
         if !matches!(self.hold, Hold::Embedded(_)) {
             return Err(Box::new(self));
         }
-        let (hold, _registered) = self.end();
+        let now = clock::moment();
+        let (hold, _registered) = self.end(now);
         let Hold::Embedded(value) = hold else { return Ok(Ok(())) };
-        Ok(self.freed(Ok(self.free_embedded(value))))
+        Ok(self.freed(Ok(self.free_embedded(value, now))))
     }
 
     /// Frees the lock.
@@ -86,9 +87,10 @@ impl Claim {
     /// # Cancel safety
     /// Dropped, it goes on in the background.
     pub(in crate::lock) async fn release(mut self) -> Result<(), ReleaseError> {
-        let freed = match self.end() {
+        let now = clock::moment();
+        let freed = match self.end(now) {
             (Hold::Remote(active), registered) => active.release(registered).await,
-            (Hold::Embedded(value), _registered) => Ok(self.free_embedded(value)),
+            (Hold::Embedded(value), _registered) => Ok(self.free_embedded(value, now)),
             (Hold::Nothing, _) => Ok(Freed::Free),
         };
         self.freed(freed)
@@ -104,11 +106,10 @@ impl Claim {
     }
 
     /// Nothing is extended any more from here on; what is left to be given back.
-    fn end(&mut self) -> (Hold, Option<Registered>) {
+    fn end(&mut self, now: Moment) -> (Hold, Option<Registered>) {
         let mut hold = std::mem::replace(&mut self.hold, Hold::Nothing);
-        if !matches!(hold, Hold::Nothing) {
-            telemetry::lock_ended(self.lease.key(), || clock::moment() - self.since);
-        }
+        self.lease.tell_of_loss(now);
+        telemetry::lock_ended(self.lease.key(), || now - self.since);
         if let Hold::Remote(active) = &mut hold {
             active.held_until(self.lease.deadline());
         }
@@ -120,11 +121,11 @@ impl Claim {
         (hold, registered)
     }
 
-    fn free_embedded(&self, value: LockValue) -> Freed {
+    fn free_embedded(&self, value: LockValue, now: Moment) -> Freed {
         match self.home.lock_master() {
             AnyMaster::Embedded(master) => {
                 let lock = Owned { key: self.lease.key(), value, sharing: self.lease.sharing() };
-                master.free(lock, clock::moment())
+                master.free(lock, now)
             }
             AnyMaster::Redis(_) | AnyMaster::Quorum(_) | AnyMaster::Unusable(_) => Freed::NotHeld,
         }
@@ -133,13 +134,15 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if !matches!(self.hold, Hold::Nothing) {
-            telemetry::lock_dropped(self.lease.key());
+        if matches!(self.hold, Hold::Nothing) {
+            return;
         }
-        match self.end() {
+        let now = clock::moment();
+        telemetry::lock_dropped(self.lease.key());
+        match self.end(now) {
             (Hold::Remote(mut active), registered) => active.keep_registered(registered),
             (Hold::Embedded(value), _registered) => {
-                let _freed = self.free_embedded(value);
+                let _freed = self.free_embedded(value, now);
             }
             (Hold::Nothing, _) => {}
         }

@@ -57,7 +57,6 @@ where
         OnLost::Continue => Some(body.await),
     };
     let Some(output) = output else {
-        holding.lease().tell_of_loss();
         // Dropping it gives back what may be left of it.
         return Err(LockError::Lost { key: holding.lease().key().clone() });
     };

@@ -192,9 +192,14 @@ impl Master for RedisNode {
     }
 
     async fn release(&self, ask: &Ask) -> Result<Owned> {
-        let script = if is_shared(ask) { &self.scripts.shared.release } else { &self.scripts.release };
-        let (keys, args) = (self.keys(ask), [&ask.value.bytes()[..]]);
-        owned("unlock", &script.run(&self.connection, "unlock", Repeat::Safe, &keys.each(), &args).await?)
+        let args = [&ask.value.bytes()[..]];
+        let answer = if is_shared(ask) {
+            let (script, keys) = (&self.scripts.shared.release, self.keys(ask));
+            script.run(&self.connection, "unlock", Repeat::Safe, &keys.each(), &args).await
+        } else {
+            self.scripts.release.run(&self.connection, "unlock", Repeat::Safe, &[&ask.key], &args).await
+        };
+        owned("unlock", &answer?)
     }
 
     async fn look(&self) -> Result<Look> {

@@ -218,8 +218,8 @@ impl Registered {
 
     /// Whether the driver has yet to look at this lock, as the next task of the current thread, which no other thread takes
     /// over: a body that blocks would keep it from running, and so all locks from being extended.
-    pub(in crate::lock) fn woke_driver(&self) -> bool {
-        self.woke_driver
+    pub(in crate::lock) fn woke_driver(&mut self) -> bool {
+        std::mem::take(&mut self.woke_driver)
     }
 
     /// From now on the lock is not extended.

@@ -12,6 +12,7 @@ use crate::lock::options::LockBuilder;
 use crate::lock::token::FencingToken;
 use crate::lock::{LockError, Sharing};
 use crate::script::{Call, Lua, Numbers};
+use crate::telemetry;
 
 static ACQUIRE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(concat!(include_str!("../../script/lock/hand_over.lua"), include_str!("acquire.lua")))
@@ -60,7 +61,11 @@ pub(super) async fn attempt(options: &LockBuilder) -> Result<Outcome, LockError>
                 .zip(tokens)
                 .map(|(part, granted)| part.granted(sent, token(*granted).map(FencingToken::new)));
             // The answer may have come when the leases were nearly over.
-            Ok(granted.collect::<Option<_>>().map_or(Outcome::Apart, Outcome::Granted))
+            let Some(parts) = granted.collect::<Option<Vec<_>>>() else { return Ok(Outcome::Apart) };
+            for part in &parts {
+                telemetry::lock_acquired(part.lease.key(), || clock::moment() - sent);
+            }
+            Ok(Outcome::Granted(parts))
         }
         [0, held] => {
             let held = usize::try_from(*held).ok().and_then(|held| options.keys().nth(held.checked_sub(1)?));
