@@ -198,7 +198,7 @@ async fn in_the_invalidating_process_with_values_at_hand() {
     let server = RedisServer::start();
     let [instance, _] = two(&server);
     for by in [By::KeyAtHand, By::TagAtHand] {
-        never_older(by, std::slice::from_ref(&instance), ROUNDS / 5).await;
+        never_older(by, std::slice::from_ref(&instance), ROUNDS / 10).await;
     }
     assert!(from_memory("order::ordered_at_hand") > 0, "nothing was at hand");
 }

@@ -89,7 +89,7 @@ async fn fault(masters: &mut Masters, ways: &[Vec<Proxy>], rng: &mut Rng) {
 async fn every_history_is_that_of_a_lock() {
     let (seeds, each) = match length::long() {
         Some(_) => (20, Duration::from_secs(60)),
-        None => (2, Duration::from_secs(5)),
+        None => (2, Duration::from_secs(4)),
     };
     let first = std::env::var("KEYLATCH_LOCK_SEED").ok().and_then(|seed| seed.parse().ok());
     let first = first.unwrap_or_else(|| fastrand::u64(..u64::MAX / 2));
