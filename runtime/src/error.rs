@@ -46,6 +46,8 @@ pub enum ErrorKind {
     Protocol,
     /// A value could not be encoded.
     Encode,
+    /// What was read could not be decoded.
+    Decode,
     /// A pattern is malformed, or would match everything.
     Pattern,
 }
@@ -137,6 +139,7 @@ impl fmt::Display for Error {
             ErrorKind::Refused => "the server refused",
             ErrorKind::Protocol => "the server's answer makes no sense",
             ErrorKind::Encode => "the value could not be encoded",
+            ErrorKind::Decode => "the value could not be decoded",
             ErrorKind::Pattern => "bad pattern",
         };
         write!(f, "{}: {what}", self.0.operation)?;

@@ -32,8 +32,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     const ID: u8 = 2;
 
     fn encode(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        // The text of the error may quote the value, and it knows no position when writing.
-        serde_json::to_writer(out, value).map_err(|error| CodecError::encode(NAME, reason(&error)))
+        write(value, out)
     }
 
     fn decode(bytes: &[u8]) -> Result<T, CodecError> {
@@ -41,14 +40,29 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
         if bytes.last().is_some_and(u8::is_ascii_whitespace) {
             return Err(CodecError::decode(NAME, "bytes are left over"));
         }
-        serde_json::from_slice(bytes).map_err(|error| {
-            CodecError::decode(NAME, reason(&error)).with_position(error.line(), error.column())
-        })
+        from_json(bytes)
     }
 
     fn fingerprint() -> u64 {
         fingerprint::of::<T>(FORM)
     }
+}
+
+/// The text of a value that need not be read back.
+pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
+    let mut json = Vec::new();
+    write(value, &mut json).map(|()| json)
+}
+
+/// The value of a text that somebody else may have written.
+pub(crate) fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, CodecError> {
+    serde_json::from_slice(json)
+        .map_err(|error| CodecError::decode(NAME, reason(&error)).with_position(error.line(), error.column()))
+}
+
+fn write<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    // The text of the error may quote the value, and it knows no position when writing.
+    serde_json::to_writer(out, value).map_err(|error| CodecError::encode(NAME, reason(&error)))
 }
 
 fn reason(error: &serde_json::Error) -> &'static str {

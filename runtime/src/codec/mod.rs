@@ -22,6 +22,8 @@ pub use self::error::{CodecError, Operation};
 pub use self::handle::{CodecHandle, FingerprintCell, codec};
 #[cfg(feature = "json")]
 pub use self::json::Json;
+#[cfg(feature = "json")]
+pub(crate) use self::json::{from_json, to_json};
 pub use self::message_pack::MessagePack;
 #[cfg(feature = "postcard")]
 pub use self::postcard::Postcard;

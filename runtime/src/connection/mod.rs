@@ -18,6 +18,8 @@ mod failure;
 mod gather;
 mod greeting;
 mod health;
+#[cfg(feature = "json")]
+mod json;
 mod link;
 mod place;
 mod pool;

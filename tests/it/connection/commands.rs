@@ -3,8 +3,9 @@
 mod rest;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use keylatch::{Connection, Keylatch};
+use keylatch::{Connection, ErrorKind, Keylatch};
 use redis::streams::StreamReadReply;
 use redis::{AsyncCommands, Pipeline, RedisResult, Value};
 
@@ -83,6 +84,40 @@ async fn use_bytes(redis: &mut Connection) {
     let script = redis::Script::new(script);
     let twice: Vec<u8> = script.key("bytes").arg(&bytes).invoke_async(redis).await.unwrap();
     assert_eq!(twice, bytes.repeat(2));
+}
+
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Basket {
+    owner: String,
+    items: Vec<u64>,
+}
+
+/// As text that others can read and write.
+#[tokio::test]
+async fn json() {
+    let server = RedisServer::start();
+    let mut redis = connection(&server);
+    let basket = Basket { owner: "hunter2".to_owned(), items: vec![1, 2] };
+    assert_eq!(redis.get_json::<Basket>("basket").await.unwrap(), None);
+    redis.set_json("basket", &basket, Some(Duration::from_secs(60))).await.unwrap();
+    assert_eq!(redis.get::<_, String>("basket").await.unwrap(), r#"{"owner":"hunter2","items":[1,2]}"#);
+    assert!((1..=60_000).contains(&redis.pttl::<_, i64>("basket").await.unwrap()));
+    assert_eq!(redis.get_json("basket").await.unwrap(), Some(basket));
+    redis.set_json("basket", "text", None).await.unwrap();
+    assert_eq!(redis.pttl::<_, i64>("basket").await.unwrap(), -1, "without a life it stays");
+    redis.set::<_, _, ()>("basket", "{\n \"owner\": \"a\", \"items\": []}\n").await.unwrap();
+    assert_eq!(redis.get_json::<Basket>("basket").await.unwrap().unwrap().items, [0_u64; 0]);
+
+    redis.set::<_, _, ()>("basket", r#"{"owner": "hunter2", "items": "hunter2"}"#).await.unwrap();
+    let error = redis.get_json::<Basket>("basket").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    let text = format!("{error} {error:?}");
+    assert!(text.contains("line 1, column") && !text.contains("hunter2"), "{text}");
+    let error = redis.set_json("basket", &HashMap::from([((1, 2), 3)]), None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Encode);
+    redis.rpush::<_, _, ()>("list", 1).await.unwrap();
+    let error = redis.get_json::<Basket>("list").await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Refused && error.to_string().contains("WRONGTYPE"), "{error}");
 }
 
 #[tokio::test]
