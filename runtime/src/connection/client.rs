@@ -33,7 +33,7 @@ impl ConnectionLike for Connection {
 const OPERATION: &str = "send a command";
 
 impl Connection {
-    async fn users_command(&self, cmd: &Cmd) -> RedisResult<Value> {
+    pub(super) async fn users_command(&self, cmd: &Cmd) -> RedisResult<Value> {
         let nature = commands::nature(cmd);
         match nature {
             Nature::ChangesItsConnection => return Err(not_on_a_shared_connection()),

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use redis::aio::ConnectionLike;
 use redis::{Cmd, ToRedisArgs};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -70,7 +69,7 @@ impl Connection {
     }
 
     async fn ask_for<T: redis::FromRedisValue>(&self, operation: &'static str, cmd: &Cmd) -> Result<T> {
-        let answer = self.clone().req_packed_command(cmd).await;
+        let answer = self.users_command(cmd).await;
         let answer = answer.and_then(|value| Ok(redis::from_redis_value(value)?));
         answer.map_err(|error| failure::failed(operation, &self.server_name(), error))
     }

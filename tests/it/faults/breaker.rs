@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::refusals::Refusals;
 use super::witness::{AT_ONCE, COMMAND, PATIENCE, SLACK, SOON, Service, again, at, value};
+use crate::lock_proof::closed::{connections, waits};
 use crate::support::proxy::Mode;
 use crate::support::{Proxy, RedisServer};
 
@@ -83,7 +84,7 @@ async fn late_answers_to_earlier_commands_are_no_sign_of_life() {
         let service = Arc::clone(&service);
         async move { service.set().await }
     });
-    again(PATIENCE, async || puts_something_off(&server)).await;
+    again(PATIENCE, async || !connections(&server, waits).is_empty()).await;
     proxy.set(Mode::SwallowRequests);
     let began = Instant::now();
     service.get().await.expect_err("it is swallowed");
@@ -92,15 +93,6 @@ async fn late_answers_to_earlier_commands_are_no_sign_of_life() {
     let began = Instant::now();
     service.get().await.expect_err("the server is known to be silent");
     assert!(began.elapsed() < AT_ONCE);
-}
-
-/// Whether a connection waits for the server to carry out a command.
-fn puts_something_off(server: &RedisServer) -> bool {
-    let list = server.query(&["CLIENT", "LIST", "TYPE", "normal"]).expect("the server answers");
-    let list: String = redis::from_redis_value(list).expect("text");
-    let flags =
-        |line: &str| line.split(' ').find_map(|field| field.strip_prefix("flags=")).map(str::to_owned);
-    list.lines().filter_map(flags).any(|flags| flags.contains('b'))
 }
 
 /// However many callers there are, the server is asked by one call whether it is back.

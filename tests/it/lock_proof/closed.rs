@@ -18,7 +18,7 @@ fn is_held(server: &RedisServer) -> bool {
 }
 
 /// The ids of such connections of clients.
-fn connections(server: &RedisServer, which: fn(&str) -> bool) -> Vec<String> {
+pub(crate) fn connections(server: &RedisServer, which: fn(&str) -> bool) -> Vec<String> {
     let list = server.query(&["CLIENT", "LIST", "TYPE", "normal"]).expect("the server answers");
     let list: String = redis::from_redis_value(list).expect("text");
     let id = |line: &str| line.strip_prefix("id=")?.split(' ').next().map(str::to_owned);
@@ -26,7 +26,7 @@ fn connections(server: &RedisServer, which: fn(&str) -> bool) -> Vec<String> {
 }
 
 /// Whether the server has a command from it that it has not carried out.
-fn waits(line: &str) -> bool {
+pub(crate) fn waits(line: &str) -> bool {
     let flags = line.split(' ').find_map(|field| field.strip_prefix("flags="));
     flags.is_some_and(|flags| flags.contains('b'))
 }

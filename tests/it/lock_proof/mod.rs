@@ -5,7 +5,7 @@
 //! be needed, and must fail.
 
 mod blocked;
-mod closed;
+pub(crate) mod closed;
 mod counter;
 mod failover;
 mod leaks;

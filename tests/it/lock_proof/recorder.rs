@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use keylatch::{LockBuilder, LockError, ReleaseError};
 
 use crate::lock_history::{Acquired, Answer, History, Operation, What, check};
@@ -69,6 +70,24 @@ impl Recorder {
             Err(_) => Answer::Unknown,
         };
         self.add(holder, (relied, self.now()), What::Release(answer));
+    }
+
+    /// One visit after the other until then, each of another holder: `next` says which lock, how many looks and what pauses.
+    pub(crate) async fn visits(
+        &self,
+        name: &str,
+        ends: Instant,
+        mut rng: Rng,
+        next: impl Fn(&mut Rng) -> (LockBuilder, u32, Duration),
+    ) {
+        for round in 0.. {
+            if Instant::now() >= ends {
+                break;
+            }
+            let (lock, looks, pause) = next(&mut rng);
+            self.visit(&format!("{name}-{round}"), lock, looks, pause).await;
+            tokio::time::sleep(Duration::from_millis(rng.u64(0..10))).await;
+        }
     }
 
     /// What happened, and whether a lock can have done it.

@@ -38,17 +38,13 @@ async fn history(seed: u64, length: Duration, change: fn(Builder) -> Builder) ->
         }
         ways.push(mine);
         for task in 0..TASKS {
-            let (cache, recorder, mut rng) = (cache.clone(), Arc::clone(&recorder), rng.fork());
+            let (cache, recorder, rng) = (cache.clone(), Arc::clone(&recorder), rng.fork());
             tasks.spawn(async move {
-                for round in 0.. {
-                    if Instant::now() >= ends {
-                        break;
-                    }
+                let next = |rng: &mut Rng| {
                     let lock = cache.lock("recorded").ttl(TTL).wait(TTL * rng.u32(0..4)).fence();
-                    let (looks, pause) = (rng.u32(1..20), Duration::from_millis(rng.u64(0..50)));
-                    recorder.visit(&format!("{instance}-{task}-{round}"), lock, looks, pause).await;
-                    tokio::time::sleep(Duration::from_millis(rng.u64(0..10))).await;
-                }
+                    (lock, rng.u32(1..20), Duration::from_millis(rng.u64(0..50)))
+                };
+                recorder.visits(&format!("{instance}-{task}"), ends, rng, next).await;
             });
         }
     }
